@@ -1,0 +1,12 @@
+"""The list of commands. Each lives in a module of its own that imports nothing heavy at the top."""
+
+from __future__ import annotations
+
+import typer
+
+from annotext.cli import skeletons
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command to the program, in the order `--help` shows them."""
+    app.command("skeletons")(skeletons.skeletons)

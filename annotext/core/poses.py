@@ -1,0 +1,188 @@
+"""Labelled people: the one form in which every file's annotations travel through annotext.
+
+N people, K keypoints of the skeleton at hand, I images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotext.core.skeleton import Skeleton
+
+
+class Visibility(IntEnum):
+    """COCO's three states. Nothing folds 1 into 2."""
+
+    NOT_LABELLED = 0
+    HIDDEN = 1
+    VISIBLE = 2
+
+
+class Source(StrEnum):
+    """Where an added keypoint came from."""
+
+    DERIVED = "derived"  # computed from human labels
+    STUDENT = "student"  # predicted by an annotext run
+    TEACHER = "teacher"  # predicted by any other model
+    CORRECTED = "corrected"  # placed by a person in review
+    NONE = "none"  # nothing was added
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image as the annotation file names it; width and height in pixels, None where the file does not say."""
+
+    file_name: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class Poses:
+    """N people in file order.
+
+    skeleton: the K keypoints of the arrays.
+    xy: (N, K, 2) float64, image pixels, 0-based (the centre of the top left pixel is (0, 0)), x right, y down;
+        NaN where not labelled.
+    visibility: (N, K) uint8, values of `Visibility`; 0 exactly where xy is NaN.
+    bbox_xywh: (N, 4) float64, image pixels: left, top, width, height of the person box (for MPII the square of side
+        200 x scale about its shifted centre).
+    area: (N,) float64, square pixels: the segment's area where the file has one; drives OKS. NaN where unknown.
+    image_index: (N,) int64 into `images`.
+    images: I images, in file order (COCO: also those without people).
+    ids: (N,) int64, the file's annotation ids (MPII: the record's index).
+    crowd: (N,) bool, boxes around groups (COCO iscrowd = 1): never predicted, never evaluated.
+    head_size: (N,) float64, pixels, 0.6 x head box diagonal (MPII's PCKh unit); NaN where unknown.
+
+    Raises ValueError when shapes or the NaN rule do not hold.
+    """
+
+    skeleton: Skeleton
+    xy: NDArray[np.float64]
+    visibility: NDArray[np.uint8]
+    bbox_xywh: NDArray[np.float64]
+    area: NDArray[np.float64]
+    image_index: NDArray[np.int64]
+    images: tuple[Image, ...]
+    ids: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    head_size: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n, k = len(self.ids), len(self.skeleton)
+        shapes = {
+            "xy": (n, k, 2),
+            "visibility": (n, k),
+            "bbox_xywh": (n, 4),
+            "area": (n,),
+            "image_index": (n,),
+            "ids": (n,),
+            "crowd": (n,),
+            "head_size": (n,),
+        }
+        for field, shape in shapes.items():
+            got = getattr(self, field).shape
+            if got != shape:
+                raise ValueError(f"poses of {self.skeleton.name}: {field} has shape {got}, expected {shape}")
+        if n and int(self.visibility.max()) > Visibility.VISIBLE:
+            raise ValueError(f"poses of {self.skeleton.name}: visibility outside 0-2")
+        if not np.array_equal(np.isfinite(self.xy).all(axis=-1), self.visibility > 0):
+            raise ValueError(f"poses of {self.skeleton.name}: xy must be finite exactly where visibility > 0")
+        if n and not (0 <= self.image_index.min() and self.image_index.max() < len(self.images)):
+            raise ValueError(f"poses of {self.skeleton.name}: image_index outside images")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """(N, K) bool: a person labelled this keypoint, visible or hidden."""
+        return self.visibility > Visibility.NOT_LABELLED
+
+    @property
+    def has_keypoints(self) -> NDArray[np.bool_]:
+        """(N,) bool: at least one keypoint is labelled."""
+        return self.labelled.any(axis=1)
+
+    def file_names(self) -> list[str]:
+        """N image file names, one per person."""
+        return [self.images[i].file_name for i in self.image_index]
+
+    def to(self, skeleton: Skeleton) -> Poses:
+        """The same people under another skeleton, mapped by name; what this one lacks is NaN and not labelled."""
+        n, k = len(self), len(skeleton)
+        xy = np.full((n, k, 2), np.nan)
+        visibility = np.zeros((n, k), dtype=np.uint8)
+        shared = skeleton.shared_with(self.skeleton)
+        there, here = skeleton.indices(shared), self.skeleton.indices(shared)
+        xy[:, there] = self.xy[:, here]
+        visibility[:, there] = self.visibility[:, here]
+        return replace(self, skeleton=skeleton, xy=xy, visibility=visibility)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp] | NDArray[np.bool_]) -> Poses:
+        """The people at `rows` (indices or a mask), in that order; the images stay as they are."""
+        rows = np.asarray(rows)
+        per_person = ("xy", "visibility", "bbox_xywh", "area", "image_index", "ids", "crowd", "head_size")
+        return replace(self, **{f: getattr(self, f)[rows] for f in per_person})
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What annotext adds to N people: A keypoints their file's skeleton lacks, in the order they are appended.
+
+    keypoints: A canonical names.
+    xy: (N, A, 2) float64, image pixels, 0-based; NaN where there is no estimate. Kept for withheld points.
+    visibility: (N, A) uint8; 0 where nothing is added or the policy withheld the point.
+    source: (N, A) object array of `Source`; NONE exactly where xy is NaN.
+    score: (N, A) float64 in [0, 1], confidence that the point is right; 0 where source is NONE.
+    """
+
+    keypoints: tuple[str, ...]
+    xy: NDArray[np.float64]
+    visibility: NDArray[np.uint8]
+    source: NDArray[np.object_]
+    score: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n, a = self.visibility.shape
+        if a != len(self.keypoints) or self.xy.shape != (n, a, 2):
+            raise ValueError(f"additions: {len(self.keypoints)} keypoints, xy {self.xy.shape}")
+        if self.source.shape != (n, a) or self.score.shape != (n, a):
+            raise ValueError(f"additions: source {self.source.shape}, score {self.score.shape}, expected {(n, a)}")
+        estimated = np.isfinite(self.xy).all(axis=-1)
+        if not np.array_equal(estimated, self.source != Source.NONE):
+            raise ValueError("additions: xy must be finite exactly where the source is not none")
+        if (self.visibility[~estimated] != 0).any():
+            raise ValueError("additions: a point without an estimate cannot be visible")
+        if not ((self.score >= 0) & (self.score <= 1)).all():
+            raise ValueError("additions: score outside [0, 1]")
+
+    def __len__(self) -> int:
+        return len(self.visibility)
+
+    @property
+    def added(self) -> NDArray[np.bool_]:
+        """(N, A) bool: written with v > 0."""
+        return self.visibility > 0
+
+    @property
+    def withheld(self) -> NDArray[np.bool_]:
+        """(N, A) bool: estimated, and kept back as a candidate."""
+        return (self.source != Source.NONE) & (self.visibility == 0)
+
+    @classmethod
+    def nothing(cls, n: int, keypoints: Sequence[str]) -> Additions:
+        """N people to whom nothing is added."""
+        a = len(keypoints)
+        return cls(
+            keypoints=tuple(keypoints),
+            xy=np.full((n, a, 2), np.nan),
+            visibility=np.zeros((n, a), dtype=np.uint8),
+            source=np.full((n, a), Source.NONE, dtype=object),
+            score=np.zeros((n, a)),
+        )

@@ -1,0 +1,70 @@
+"""What a predictor said about N people: the seam between slow pixels and cheap decisions.
+
+N people, K keypoints of the predictor's skeleton.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotext.core.poses import Source
+from annotext.core.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class PredictorIdentity:
+    """Which model said it: a name for people, the sha256 of the model file, and the source its points carry."""
+
+    name: str
+    sha256: str
+    source: Source
+
+    def __post_init__(self) -> None:
+        if self.source not in (Source.STUDENT, Source.TEACHER):
+            raise ValueError(f"predictor {self.name}: source {self.source} is not a predictor's")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One predictor's keypoints for N people.
+
+    predictor: who predicted.
+    skeleton: the K keypoints of the arrays, in the model's order.
+    ids: (N,) int64, the annotation ids of the people (MPII: record index), unique.
+    file_names: N image file names.
+    xy: (N, K, 2) float32, image pixels, 0-based; finite everywhere.
+    score: (N, K) float32 in [0, 1]; comparable within one predictor, calibrated for none.
+    features: further (N, K) float32 arrays by name (peak, entropy, ...), what calibration may learn from.
+    """
+
+    predictor: PredictorIdentity
+    skeleton: Skeleton
+    ids: NDArray[np.int64]
+    file_names: tuple[str, ...]
+    xy: NDArray[np.float32]
+    score: NDArray[np.float32]
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n, k = len(self.ids), len(self.skeleton)
+        if len(self.file_names) != n or self.xy.shape != (n, k, 2) or self.score.shape != (n, k):
+            raise ValueError(
+                f"predictions of {self.predictor.name}: {n} ids, {len(self.file_names)} file names, "
+                f"xy {self.xy.shape}, score {self.score.shape}, {k} keypoints"
+            )
+        for name, values in self.features.items():
+            if values.shape != (n, k):
+                raise ValueError(f"predictions of {self.predictor.name}: feature {name} has shape {values.shape}")
+        if not np.isfinite(self.xy).all():
+            raise ValueError(f"predictions of {self.predictor.name}: coordinates that are not finite")
+        if n and not ((self.score >= 0) & (self.score <= 1)).all():
+            raise ValueError(f"predictions of {self.predictor.name}: score outside [0, 1]")
+        if len(np.unique(self.ids)) != n:
+            raise ValueError(f"predictions of {self.predictor.name}: a person predicted twice")
+
+    def __len__(self) -> int:
+        return len(self.ids)

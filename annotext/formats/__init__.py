@@ -1,0 +1,1 @@
+"""Files to and from `annotext.core`: strict readers, lossless writers."""

@@ -1,0 +1,1 @@
+"""Review sessions. The only room that knows fiftyone; nothing stands here yet."""

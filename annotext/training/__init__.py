@@ -1,0 +1,1 @@
+"""Recipes to runs. The only room that knows torch, mmpose and mmengine."""
