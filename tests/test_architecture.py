@@ -1,0 +1,81 @@
+"""The house's rules about who may know whom, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "annotext"
+
+# A room may import from the rooms to its right and from itself.
+MAY_IMPORT = {
+    "core": set(),
+    "formats": {"core"},
+    "synth": {"formats", "core"},
+    "predictors": {"formats", "core"},
+    "training": {"predictors", "formats", "core"},
+    "review": {"formats", "core"},
+    "workflows": {"review", "training", "predictors", "synth", "formats", "core"},
+    "cli": {"workflows", "review", "training", "predictors", "synth", "formats", "core"},
+}
+
+# Heavy third parties and the only rooms that may know them.
+ONLY_IN = {
+    "torch": {"training"},
+    "torchvision": {"training"},
+    "mmengine": {"training"},
+    "mmcv": {"training"},
+    "mmpose": {"training"},
+    "fiftyone": {"review"},
+    "onnxruntime": {"predictors", "training"},
+    "typer": {"cli"},
+}
+
+CORE_MAY_USE = {"numpy", "annotext"}
+
+
+def imports_of(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source}: relative import"
+            if node.module == "annotext":
+                yield from (f"annotext.{alias.name}" for alias in node.names)
+            else:
+                yield node.module or ""
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE)
+
+
+def room_of(source: Path) -> str:
+    return source.relative_to(PACKAGE).parts[0]
+
+
+def test_every_room_is_in_the_plan() -> None:
+    assert {room_of(m) for m in modules()} <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("source", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_one_way(source: Path) -> None:
+    room = room_of(source)
+    for name in imports_of(source):
+        parts = name.split(".")
+        if parts[0] == "annotext" and len(parts) > 1 and parts[1] in MAY_IMPORT:
+            assert parts[1] == room or parts[1] in MAY_IMPORT[room], f"{source.name} in {room} imports {name}"
+        if parts[0] in ONLY_IN:
+            assert room in ONLY_IN[parts[0]], f"{source.name} in {room} imports {name}"
+
+
+def test_core_needs_only_numpy_and_the_standard_library() -> None:
+    import sys
+
+    for source in (PACKAGE / "core").rglob("*.py"):
+        for name in imports_of(source):
+            top = name.split(".")[0]
+            assert top in CORE_MAY_USE or top in sys.stdlib_module_names, f"core/{source.name} imports {name}"
