@@ -1,0 +1,153 @@
+"""`annotext skeletons`: list, show, compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from annotext.core.skeleton import Skeleton
+
+
+def skeletons(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Skeleton names, or TOML files that describe one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the known skeletons, show one, or compare several: what they share, and their union."""
+    from annotext.formats.skeletons import find_skeleton
+
+    if not names:
+        _list(as_json)
+    elif len(names) == 1:
+        _show(find_skeleton(names[0]), as_json)
+    else:
+        _compare([find_skeleton(n) for n in names], as_json)
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, indent=2))
+
+
+def _table(**options: Any) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", **options)
+
+
+def _list(as_json: bool) -> None:
+    from rich.console import Console
+
+    from annotext.core.skeletons import BUILT_IN
+    from annotext.formats.skeletons import described
+
+    files = {d.skeleton.name: d for d in reversed(described())}
+    rows = [(s, "built in") for s in BUILT_IN.values()]
+    rows += [(d.skeleton, f"datasets/{d.path.name}") for d in described() if d.own_skeleton]
+    titles = {name: str(d.dataset.get("title", "")) for name, d in files.items()}
+    titles["union21"] = "coco17 + mpii16"
+    if as_json:
+        _print_json(
+            [
+                {"name": s.name, "keypoints": len(s), "from": origin, "title": titles.get(s.name, "")}
+                for s, origin in rows
+            ]
+        )
+        return
+    table = _table()
+    table.add_column("skeleton", style="bold")
+    table.add_column("keypoints", justify="right")
+    table.add_column("from")
+    table.add_column("data set")
+    for skeleton, origin in rows:
+        table.add_row(skeleton.name, str(len(skeleton)), origin, titles.get(skeleton.name, ""))
+    Console(highlight=False).print(table)
+
+
+def _as_dict(skeleton: Skeleton) -> dict[str, Any]:
+    return {
+        "name": skeleton.name,
+        "keypoints": list(skeleton.keypoints),
+        "native_names": list(skeleton.native_names),
+        "edges": [list(e) for e in skeleton.edges],
+        "flip_pairs": [list(p) for p in skeleton.flip_pairs],
+        "sigmas": dict(skeleton.sigmas),
+        "sigma_source": skeleton.sigma_source,
+    }
+
+
+def _show(skeleton: Skeleton, as_json: bool) -> None:
+    from rich.console import Console
+
+    if as_json:
+        _print_json(_as_dict(skeleton))
+        return
+    partner = {a: b for pair in skeleton.flip_pairs for a, b in (pair, pair[::-1])}
+    table = _table(title=f"{skeleton.name}: {len(skeleton)} keypoints, {len(skeleton.edges)} edges")
+    for column, justify in (("#", "right"), ("keypoint", "left"), ("in its files", "left"), ("mirrors to", "left")):
+        table.add_column(column, justify=justify)
+    table.add_column("sigma", justify="right")
+    table.add_column("joined to")
+    for i, (keypoint, native) in enumerate(zip(skeleton.keypoints, skeleton.native_names, strict=True)):
+        joined = [b if a == keypoint else a for a, b in skeleton.edges if keypoint in (a, b)]
+        table.add_row(
+            str(i),
+            keypoint,
+            native if native != keypoint else "",
+            partner.get(keypoint, ""),
+            f"{skeleton.sigmas[keypoint]:.3f}",
+            ", ".join(joined),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"sigmas: {skeleton.sigma_source}", soft_wrap=True)
+
+
+def _compare(several: list[Skeleton], as_json: bool) -> None:
+    from rich.console import Console
+
+    from annotext.core.problems import AnnotextError
+    from annotext.core.skeleton import union
+
+    first, *others = several
+    try:
+        whole = union(first, *others)
+    except ValueError as error:
+        raise AnnotextError(f"these skeletons have no union: {error}") from None
+    shared = [k for k in whole.keypoints if all(k in s.index for s in several)]
+    own = [
+        [k for k in s.keypoints if all(k not in t.index for j, t in enumerate(several) if j != i)]
+        for i, s in enumerate(several)
+    ]
+    if as_json:
+        _print_json(
+            {
+                "skeletons": [s.name for s in several],
+                "shared": shared,
+                "own": [{"name": s.name, "keypoints": o} for s, o in zip(several, own, strict=True)],
+                "union": _as_dict(whole),
+            }
+        )
+        return
+    table = _table(title=f"{' + '.join(s.name for s in several)}: {len(shared)} shared, {len(whole)} in the union")
+    table.add_column("#", justify="right")
+    table.add_column("keypoint")
+    for skeleton in several:
+        table.add_column(skeleton.name, justify="right")
+    table.add_column("")
+    for i, keypoint in enumerate(whole.keypoints):
+        owners = [s.name for s in several if keypoint in s.index]
+        note = "shared" if len(owners) == len(several) else f"only {owners[0]}" if len(owners) == 1 else ""
+        places = [str(s.index[keypoint]) if keypoint in s.index else "" for s in several]
+        table.add_row(str(i), keypoint, *places, note)
+    console = Console(highlight=False)
+    console.print(table)
+    for skeleton, names in zip(several, own, strict=True):
+        console.print(f"only {skeleton.name} ({len(names)}): {', '.join(names) or 'none'}", soft_wrap=True)
