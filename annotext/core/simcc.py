@@ -87,13 +87,14 @@ def entropy(distribution: ArrayLike) -> NDArray[np.float32]:
 
 
 def decode(
-    x: ArrayLike, y: ArrayLike, *, split_ratio: float, sigma: float
+    x: ArrayLike, y: ArrayLike, *, split_ratio: float, sigma: float | tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Distributions (N, K, Bx) and (N, K, By) -> (N, K, 2) crop pixels and (N, K) scores in [0, 1].
 
-    sigma: the target's standard deviation in crop pixels; the score is the product over the two axes of the mass
-    within `SCORE_RADIUS_SIGMAS` of the peak.
+    sigma: the target's standard deviation in crop pixels, one for both axes or (x, y); the score is the product over
+    the two axes of the mass within `SCORE_RADIUS_SIGMAS` of the peak.
     """
-    radius = SCORE_RADIUS_SIGMAS * sigma * split_ratio
+    sigma_x, sigma_y = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    radius_x, radius_y = (SCORE_RADIUS_SIGMAS * s * split_ratio for s in (sigma_x, sigma_y))
     xy = np.stack([peak_position(x), peak_position(y)], axis=-1) / split_ratio
-    return xy, mass_near_peak(x, radius) * mass_near_peak(y, radius)
+    return xy, mass_near_peak(x, radius_x) * mass_near_peak(y, radius_y)
