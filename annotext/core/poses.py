@@ -93,7 +93,7 @@ class Poses:
             raise ValueError(f"poses of {self.skeleton.name}: visibility outside 0-2")
         if not np.array_equal(np.isfinite(self.xy).all(axis=-1), self.visibility > 0):
             raise ValueError(f"poses of {self.skeleton.name}: xy must be finite exactly where visibility > 0")
-        if n and not (0 <= self.image_index.min() and self.image_index.max() < len(self.images)):
+        if n and (self.image_index.min() < 0 or self.image_index.max() >= len(self.images)):
             raise ValueError(f"poses of {self.skeleton.name}: image_index outside images")
 
     def __len__(self) -> int:

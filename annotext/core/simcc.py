@@ -13,9 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 SCORE_RADIUS_SIGMAS = 2.0
 
 
-def gaussian_targets(
-    position: ArrayLike, bins: int, split_ratio: float, sigma: float
-) -> NDArray[np.float32]:
+def gaussian_targets(position: ArrayLike, bins: int, split_ratio: float, sigma: float) -> NDArray[np.float32]:
     """(..., B) float32 Gaussian targets that sum to 1 over the bins.
 
     position: (...,) crop pixels of the keypoint on this axis; NaN, or a Gaussian more than 3 sigma outside the

@@ -159,6 +159,10 @@ BUILT_IN = {s.name: s for s in (COCO17, MPII16, HALPE26, UNION21)}
 
 # What other tools use in place of the sigmas above; evaluate takes a set by name and prints it.
 # MMPose configs/_base_/datasets/halpe26.py and mpii.py (1.3.2).
-MMPOSE_HALPE26_SIGMAS = {**HALPE26.sigmas, "head_top": 0.026, "upper_neck": 0.026, "pelvis": 0.066} | {
-    foot: 0.079 for foot in HALPE26.keypoints[20:]
+MMPOSE_HALPE26_SIGMAS = {
+    **HALPE26.sigmas,
+    "head_top": 0.026,
+    "upper_neck": 0.026,
+    "pelvis": 0.066,
+    **dict.fromkeys(HALPE26.missing_from(UNION21), 0.079),
 }
