@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from annotext.cli import skeletons
+from annotext.cli import skeletons, strip
 
 
 def register(app: typer.Typer) -> None:
     """Add every command to the program, in the order `--help` shows them."""
+    app.command("strip")(strip.strip)
     app.command("skeletons")(skeletons.skeletons)

@@ -91,8 +91,9 @@ def _show(skeleton: Skeleton, as_json: bool) -> None:
         return
     partner = {a: b for pair in skeleton.flip_pairs for a, b in (pair, pair[::-1])}
     table = _table(title=f"{skeleton.name}: {len(skeleton)} keypoints, {len(skeleton.edges)} edges")
-    for column, justify in (("#", "right"), ("keypoint", "left"), ("in its files", "left"), ("mirrors to", "left")):
-        table.add_column(column, justify=justify)
+    table.add_column("#", justify="right")
+    for column in ("keypoint", "in its files", "mirrors to"):
+        table.add_column(column)
     table.add_column("sigma", justify="right")
     table.add_column("joined to")
     for i, (keypoint, native) in enumerate(zip(skeleton.keypoints, skeleton.native_names, strict=True)):

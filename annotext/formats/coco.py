@@ -195,7 +195,7 @@ def read_annotated_people(
         area=area[kept],
         image_index=new_index[image_index[kept]].astype(np.int64) if kept.any() else np.zeros(0, dtype=np.int64),
         images=tuple(im for im, keep in zip(images, keep_images, strict=True) if keep),
-        ids=np.array([records[i]["id"] for i in np.flatnonzero(kept)], dtype=np.int64),
+        ids=np.array([records[i]["id"] for i in np.flatnonzero(kept).tolist()], dtype=np.int64),
         crowd=crowd[kept],
         head_size=head_size[kept],
     )
@@ -335,14 +335,14 @@ def _boxes(
         missing = "bbox" not in records[i]
         hint = "annotext crops each person by the box: it must be there" if missing else ""
         faults.record("annotations", rows[i], "bbox", "missing" if missing else complaint, hint)
-    for i in np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1)):
+    for i in np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1)).tolist():
         width, height = boxes[i, 2:]
         faults.record("annotations", rows[i], "bbox", f"has no area: width {width:g}, height {height:g}")
     if images:
         sizes = np.array([[im.width or np.nan, im.height or np.nan] for im in images], dtype=np.float64)[image_index]
         # Comparisons with an unknown size are false. Pixel i covers i - 0.5 to i + 0.5; a pixel of tolerance is enough.
         outside = (boxes[:, :2] > sizes).any(axis=1) | (boxes[:, :2] + boxes[:, 2:] < 0).any(axis=1)
-        for i in np.flatnonzero(outside & (boxes[:, 2:] > 0).all(axis=1)):
+        for i in np.flatnonzero(outside & (boxes[:, 2:] > 0).all(axis=1)).tolist():
             box = ", ".join(f"{v:g}" for v in boxes[i])
             image = images[image_index[i]]
             faults.record(
@@ -416,7 +416,7 @@ def _read_points(
         expected = "expected 0 to 2"
         states[v >= layout.labelled_from] = Visibility.VISIBLE
         states[v == Visibility.HIDDEN] = Visibility.HIDDEN
-    for i in np.flatnonzero(wrong.any(axis=1)):
+    for i in np.flatnonzero(wrong.any(axis=1)).tolist():
         j = int(np.flatnonzero(wrong[i])[0])
         more = int(wrong[i].sum()) - 1
         faults.record(

@@ -15,7 +15,9 @@ import orjson
 from annotext.core.problems import InputError, Problem
 from annotext.formats.outputs import writing
 
-# An integer this long may not fit 64 bits; orjson would read it as a float. A hit inside a string only costs time.
+# An integer of 19 digits may not fit 64 bits; orjson would read it as a float. The pattern is slow, so a file is first
+# searched for that many digits in a row, whichever they are. A hit inside a text only costs time.
+_DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_INTEGER = re.compile(rb"(?<![\d.eE+])\d{19,}(?![\d.eE])")
 _KEY_END = re.compile(rb'"\s*:')
 _KINDS = {
@@ -47,7 +49,7 @@ def read_json(path: str | Path) -> tuple[Any, str]:
     except orjson.JSONDecodeError as error:
         raise InputError(_diagnose(path, data, error)) from None
     _refuse_repeated_keys(path, data, document)
-    if _LONG_INTEGER.search(data):
+    if b"0" * 19 in data.translate(_DIGITS_AS_ZEROS) and _LONG_INTEGER.search(data):
         document = json.loads(data)
     return document, hashlib.sha256(data).hexdigest()
 

@@ -89,7 +89,7 @@ def read_mpii(
     additions = None
     if added:
         states[:, k:] = _added_states(records, rows, faults, labelled[:, k:])
-        additions = parse_blocks(faults, "", rows, records, added, xy_file[:, k:], states[:, k:].astype(np.float64))
+        additions = parse_blocks(faults, "", rows, records, added, xy_file[:, k:], states[:, k:])
 
     row_array = np.array(rows, dtype=np.int64)
     kept = faults.good("", row_array)
@@ -177,7 +177,7 @@ def _joints(
     for i, complaint in complaints.items():
         faults.record("", rows[i], "joints_vis", complaint if "joints_vis" in records[i] else "missing")
     wrong = np.isfinite(vis) & ~np.isin(vis, (0, 1))
-    for i in np.flatnonzero(wrong.any(axis=1)):
+    for i in np.flatnonzero(wrong.any(axis=1)).tolist():
         j = int(np.flatnonzero(wrong[i])[0])
         faults.record("", rows[i], f"joints_vis[{j}]", f"is {vis[i, j]:g}, expected 0 or 1")
     xy = xy.reshape(n, k, 2)
@@ -190,7 +190,7 @@ def _hidden(records: Sequence[dict[str, Any]], rows: Sequence[int], faults: Faul
     for i, complaint in complaints.items():
         faults.record("", rows[i], "is_visible", complaint)
     wrong = np.isfinite(visible) & ~np.isin(visible, (0, 1))
-    for i in np.flatnonzero(wrong.any(axis=1)):
+    for i in np.flatnonzero(wrong.any(axis=1)).tolist():
         faults.record("", rows[i], "is_visible", "holds something else than 0 and 1")
     return visible == 0
 

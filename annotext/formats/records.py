@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,14 +124,14 @@ def _too_large(value: list[Any]) -> str:
     return ""
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[int | float]:
     """A JSON number that fits a float64."""
     if type(value) is float:
         return True
     return type(value) is int and abs(value) < 1 << 1023
 
 
-def is_id(value: Any) -> bool:
+def is_id(value: Any) -> TypeGuard[int]:
     """A whole number of 64 bits."""
     return type(value) is int and -_INT64 <= value < _INT64
 
@@ -182,7 +182,7 @@ def parse_blocks(
     records: Sequence[dict[str, Any]],
     keypoints: tuple[str, ...],
     xy: NDArray[np.float64],
-    visibility: NDArray[np.float64],
+    visibility: NDArray[np.uint8],
 ) -> Additions:
     """The `annotext` blocks of N records: A added keypoints, aligned with `records`; faulty ones read as nothing.
 
@@ -211,7 +211,7 @@ def parse_blocks(
     return Additions(keypoints, out_xy, states, source, scores)
 
 
-def _block_problem(block: Any, a: int, visibility: NDArray[np.float64]) -> str:
+def _block_problem(block: Any, a: int, visibility: NDArray[np.uint8]) -> str:
     if not isinstance(block, dict):
         return "missing" if block is None else f"is {kind_of(block)}, expected an object"
     for key in ("source", "score", "candidate"):

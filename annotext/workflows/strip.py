@@ -1,0 +1,46 @@
+"""Take out of an extended file what annotext put in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from annotext.formats.coco import header_of
+from annotext.formats.extended import strip_document
+from annotext.formats.jsonio import read_json, write_json
+from annotext.formats.outputs import check_output
+from annotext.formats.records import EXTENDED_KEY
+
+
+@dataclass(frozen=True)
+class StripReport:
+    """What was taken out: `people` records carried additions of `keypoints` keypoints each."""
+
+    input: str
+    output: str
+    people: int
+    keypoints: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def summary(self) -> str:
+        return f"{self.output}: the input again, {self.keypoints} added keypoints taken from {self.people} people"
+
+
+def strip_file(path: str | Path, output: str | Path, *, force: bool = False) -> StripReport:
+    """Write to `output` the file that `path` was extended from: equal as JSON, key order included.
+
+    An extended MPII file needs no header for this. Raises InputError if `path` is not an extended file, if its
+    additions cannot be told apart, or if `output` is the input, exists without `force`, or cannot be written.
+    """
+    check_output(output, force=force, inputs=[path])
+    document, _ = read_json(path)
+    stripped = strip_document(document, path)
+    records = document if isinstance(document, list) else document["annotations"]
+    blocks = [r[EXTENDED_KEY] for r in records if isinstance(r, dict) and EXTENDED_KEY in r]
+    header = header_of(document)
+    added = len(header["added"]) if header else len(blocks[0]["source"])
+    write_json(stripped, output, force=force, inputs=[path])
+    return StripReport(str(path), str(output), len(blocks), added)
