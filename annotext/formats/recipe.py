@@ -1,0 +1,444 @@
+"""Training recipes: one complete TOML file says everything a run depends on.
+
+A recipe is read into frozen dataclasses that check themselves. All errors of a file are reported at once, each with its
+place (``demo.toml: student.input: ...``); an unknown key is an error, with a guess at what was meant. Nothing is
+inherited or merged: what a recipe leaves out takes the default written here, and the resolved recipe, with every value
+spelled out, is written into the run directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from annotext.core.problems import InputError, Problem
+
+MODELS = ("nano", "rtmpose-t", "rtmpose-s", "rtmpose-m")
+
+# The deepest stride of each model: its input must be a multiple of it.
+_STRIDE = {"nano": 32, "rtmpose-t": 32, "rtmpose-s": 32, "rtmpose-m": 32}
+
+
+class _Invalid(ValueError):
+    """A value that does not fit, with the field it belongs to."""
+
+    def __init__(self, place: str, problem: str, hint: str = "") -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place, self.problem, self.hint = place, problem, hint
+
+
+def _demand(holds: bool, place: str, problem: str, hint: str = "") -> None:
+    if not holds:
+        raise _Invalid(place, problem, hint)
+
+
+@dataclass(frozen=True)
+class StudentRecipe:
+    """The network.
+
+    model: one of `MODELS`. input: (width, height) of the crop in pixels. expand: the person box is grown by this.
+    init: a checkpoint to start from, `backbone.*` and, where names and shapes fit, `head.*`; relative to the recipe's
+    folder. channels, blocks, stride: of nano only, see `annotext.training.nano.NanoUNet`.
+    """
+
+    model: Literal["nano", "rtmpose-t", "rtmpose-s", "rtmpose-m"]
+    input: tuple[int, int]
+    expand: float = 1.25
+    init: str = ""
+    channels: tuple[int, ...] = (24, 48, 96, 192)
+    blocks: tuple[int, ...] = (0, 1, 2, 2)
+    stride: int = 4
+
+    def __post_init__(self) -> None:
+        step = _STRIDE[self.model] if self.model != "nano" else 2 ** len(self.channels)
+        for side in self.input:
+            _demand(
+                side > 0 and side % step == 0,
+                "input",
+                f"{list(self.input)} must be [width, height], each a positive multiple of {step}",
+            )
+        _demand(1.0 <= self.expand <= 3.0, "expand", f"{self.expand} is outside 1-3")
+        _demand(self.stride in (2, 4), "stride", f"{self.stride} is neither 2 nor 4")
+        _demand(len(self.channels) >= 2 and min(self.channels) > 0, "channels", "needs two or more positive numbers")
+        _demand(
+            len(self.blocks) == len(self.channels) and min(self.blocks) >= 0,
+            "blocks",
+            f"{len(self.blocks)} numbers for {len(self.channels)} channels; one each, 0 or more",
+        )
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """One data set.
+
+    root: folder the other two paths start at; relative to the current folder; `--data name=FOLDER` replaces it.
+    annotations: the annotation file, images: the image folder, both below root. skeleton: what the file must hold, by
+    name. share: this set's part of every batch, relative to the others'; 0 means by number of people. min_keypoints:
+    people with fewer labelled keypoints are left out.
+    """
+
+    name: str
+    skeleton: str
+    annotations: str
+    images: str
+    root: str = ""
+    share: float = 0.0
+    min_keypoints: int = 1
+
+    def __post_init__(self) -> None:
+        _demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a data set")
+        _demand(self.share >= 0, "share", f"{self.share} is negative")
+        _demand(self.min_keypoints >= 1, "min_keypoints", f"{self.min_keypoints} is less than 1")
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """Chances are in [0, 1]; the steps are those of RTMPose (see `annotext.training.augment`); defaults: none of them.
+
+    flip: chance to mirror. half_body: chance to crop to the upper or lower body. shift: of the grown box's size, up or
+    down, with chance shift_chance. zoom: [low, high] factor on the box. rotate: degrees, either way, with chance
+    rotate_chance. hsv: largest change of hue (of 180), saturation and value (of 255). blur, median_blur: chances.
+    erase: chance of a black patch whose sides are erase_size [low, high] of the crop's.
+    """
+
+    flip: float = 0.0
+    half_body: float = 0.0
+    shift: float = 0.0
+    shift_chance: float = 0.3
+    zoom: tuple[float, float] = (1.0, 1.0)
+    rotate: float = 0.0
+    rotate_chance: float = 0.6
+    hsv: tuple[int, int, int] = (0, 0, 0)
+    blur: float = 0.0
+    median_blur: float = 0.0
+    erase: float = 0.0
+    erase_size: tuple[float, float] = (0.2, 0.4)
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "half_body", "shift_chance", "rotate_chance", "blur", "median_blur", "erase"):
+            value = getattr(self, name)
+            _demand(0 <= value <= 1, name, f"{value} is no chance between 0 and 1")
+        _demand(0 < self.zoom[0] <= self.zoom[1], "zoom", f"{list(self.zoom)} must be [low, high], both positive")
+        _demand(0 <= self.rotate <= 180, "rotate", f"{self.rotate} is outside 0-180 degrees")
+        _demand(0 <= self.shift < 1, "shift", f"{self.shift} is outside 0-1")
+        low, high = self.erase_size
+        _demand(0 < low <= high <= 1, "erase_size", f"{list(self.erase_size)} must be [low, high] within 0-1")
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """The conditional SimCC loss (see `annotext.training.loss`).
+
+    form: "kl" or "mmpose". beta: the logits' factor. sigma: [x, y] of the targets in crop pixels (MMPose writes bins:
+    pixels = bins / split_ratio). split_ratio: bins per crop pixel; nano has 1 / stride by construction.
+    """
+
+    sigma: tuple[float, float]
+    form: Literal["kl", "mmpose"] = "kl"
+    beta: float = 1.0
+    split_ratio: float = 2.0
+
+    def __post_init__(self) -> None:
+        _demand(min(self.sigma) > 0, "sigma", f"{list(self.sigma)} must be positive")
+        _demand(self.beta > 0, "beta", f"{self.beta} must be positive")
+        _demand(self.split_ratio > 0, "split_ratio", f"{self.split_ratio} must be positive")
+
+
+@dataclass(frozen=True)
+class OptimRecipe:
+    """AdamW. clip: largest norm of the gradient, 0 for none. ema: momentum of an exponential moving average of the
+    weights that is saved and exported in their place, 0 for none. Norms and biases are never decayed."""
+
+    lr: float
+    weight_decay: float = 0.05
+    clip: float = 0.0
+    ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        _demand(self.lr > 0, "lr", f"{self.lr} must be positive")
+        _demand(self.weight_decay >= 0, "weight_decay", f"{self.weight_decay} is negative")
+        _demand(self.clip >= 0, "clip", f"{self.clip} is negative")
+        _demand(0 <= self.ema < 1, "ema", f"{self.ema} is outside 0-1")
+
+
+@dataclass(frozen=True)
+class ScheduleRecipe:
+    """How long, and the learning rate over it.
+
+    Exactly one of epochs (an epoch is as many samples as there are people in all data sets) and samples. batch: people
+    per step. warmup: steps over which the rate rises linearly from warmup_start x lr. cosine_from: the part of the run
+    after which the rate falls on a cosine to final_lr x lr. final_phase: the part of the run, at its end, that is
+    trained with [augment.final].
+    """
+
+    batch: int
+    epochs: float = 0.0
+    samples: int = 0
+    warmup: int = 100
+    warmup_start: float = 1e-5
+    cosine_from: float = 0.0
+    final_lr: float = 0.05
+    final_phase: float = 0.0
+
+    def __post_init__(self) -> None:
+        _demand(self.batch >= 1, "batch", f"{self.batch} is less than 1")
+        _demand(
+            (self.epochs > 0) != (self.samples > 0),
+            "epochs",
+            "give either epochs or samples, more than 0",
+        )
+        _demand(self.warmup >= 0, "warmup", f"{self.warmup} is negative")
+        _demand(0 < self.warmup_start <= 1, "warmup_start", f"{self.warmup_start} is outside 0-1")
+        for name in ("cosine_from", "final_lr", "final_phase"):
+            _demand(0 <= getattr(self, name) <= 1, name, f"{getattr(self, name)} is outside 0-1")
+
+    def steps(self, people: int) -> int:
+        """Steps of the whole run for `people` trainable people."""
+        samples = self.samples or self.epochs * people
+        return max(1, round(samples / self.batch))
+
+
+@dataclass(frozen=True)
+class RuntimeRecipe:
+    """What changes speed, not meaning. amp: "none" or "bf16" (backbone only). workers: data loading processes; 0 loads
+    in the training process. checkpoint_every: steps. threads: of torch on a CPU, 0 leaves it alone."""
+
+    amp: Literal["none", "bf16"] = "none"
+    channels_last: bool = True
+    workers: int = 1
+    threads: int = 0
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        _demand(self.workers >= 0, "workers", f"{self.workers} is negative")
+        _demand(self.threads >= 0, "threads", f"{self.threads} is negative")
+        _demand(self.checkpoint_every >= 1, "checkpoint_every", f"{self.checkpoint_every} is less than 1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. seed: of weights, shuffling and augmentation. final: [augment.final], or None."""
+
+    name: str
+    student: StudentRecipe
+    data: tuple[DataRecipe, ...]
+    loss: LossRecipe
+    optim: OptimRecipe
+    schedule: ScheduleRecipe
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    final: AugmentRecipe | None = None
+    runtime: RuntimeRecipe = field(default_factory=RuntimeRecipe)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _demand(bool(self.name), "name", "is empty")
+        _demand(self.seed >= 0, "seed", f"{self.seed} is negative")
+        _demand(bool(self.data), "data", "a recipe needs at least one [[data]]")
+        names = [d.name for d in self.data]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        _demand(not twice, "data", f"two data sets are called {', '.join(twice)}")
+        shares = [d.share > 0 for d in self.data]
+        _demand(
+            all(shares) or not any(shares), "data", "give every data set a share, or none (then by number of people)"
+        )
+        _demand(
+            self.schedule.batch >= len(self.data),
+            "schedule.batch",
+            f"{self.schedule.batch} people cannot come from {len(self.data)} data sets",
+        )
+        _demand(
+            (self.final is not None) == (self.schedule.final_phase > 0),
+            "schedule.final_phase",
+            "[augment.final] and final_phase > 0 belong together",
+        )
+
+    @property
+    def split_ratio(self) -> float:
+        """Bins per crop pixel: nano has one bin per cell of its map."""
+        return 1.0 / self.student.stride if self.student.model == "nano" else self.loss.split_ratio
+
+    @property
+    def bins(self) -> tuple[int, int]:
+        """(Bx, By)."""
+        w, h = self.student.input
+        return round(w * self.split_ratio), round(h * self.split_ratio)
+
+
+def recipe_folders() -> tuple[Path, ...]:
+    """Where recipes are looked for by name: the repository's `recipes/`, or the copy inside an installed package."""
+    package = Path(__file__).resolve().parents[1]
+    return tuple(p for p in (package / "_recipes", package.parent / "recipes") if p.is_dir())
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """The recipe file: a path, or the name of a shipped recipe without `.toml`. Raises InputError naming what exists."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.exists():
+        if not path.is_file():
+            raise InputError.single(path, "", "recipe not found")
+        return path
+    shipped = {f.relative_to(folder).with_suffix("").as_posix(): f for folder in recipe_folders() for f in folder.rglob("*.toml")}
+    if name_or_path not in shipped:
+        raise InputError.single(
+            name_or_path, "", "no recipe of this name", f"a path to a .toml file, or one of: {', '.join(sorted(shipped))}"
+        )
+    return shipped[name_or_path]
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises InputError with all its problems."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError.single(path, "", f"cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError.single(path, "", f"is not valid TOML: {error}") from None
+    return parse_recipe(document, str(path))
+
+
+def parse_recipe(document: Mapping[str, Any], path: str) -> Recipe:
+    """Check a parsed recipe; `path` names it in problems. Raises InputError with all problems."""
+    document = dict(document)
+    if isinstance(document.get("augment"), Mapping) and "final" in document["augment"]:
+        document["augment"] = dict(document["augment"])
+        document["final"] = document["augment"].pop("final")
+    problems: list[Problem] = []
+
+    def report(pointer: str, problem: str, hint: str = "") -> None:
+        problems.append(Problem(path, "augment.final" + pointer[5:] if pointer.startswith("final") else pointer, problem, hint))
+
+    recipe = _build(Recipe, document, "", report)
+    if problems:
+        raise InputError(problems)
+    return recipe
+
+
+def _build(kind: type, values: Any, pointer: str, report: Callable[..., None]) -> Any:
+    """An instance of dataclass `kind` from a TOML table, or None after reporting what is wrong with it."""
+    if not isinstance(values, Mapping):
+        report(pointer, f"expected a table, got {_said(values)}")
+        return None
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    before = pointer + "." if pointer else ""
+    built: dict[str, Any] = {}
+    sound = True
+    for key, value in values.items():
+        if key not in fields:
+            close = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(fields)}"
+            report(before + key, "unknown key", hint)
+            sound = False
+            continue
+        failed: list[bool] = []
+
+        def note(place: str, problem: str, hint: str = "", failed: list[bool] = failed) -> None:
+            failed.append(True)
+            report(place, problem, hint)
+
+        built[key] = _value(hints[key], value, before + key, note)
+        sound = sound and not failed
+    for name, f in fields.items():
+        if name not in built and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            if name not in values:
+                report(before + name, "is missing")
+            sound = False
+    if not sound:
+        return None
+    try:
+        return kind(**built)
+    except _Invalid as error:
+        report(before + error.place, error.problem, error.hint)
+        return None
+
+
+def _value(hint: Any, value: Any, pointer: str, report: Callable[..., None]) -> Any:
+    """`value` as the type `hint`, after reporting a mismatch."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        hint = next(a for a in arguments if a is not type(None))
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _build(hint, value, pointer, report)
+    if origin is Literal:
+        if value in arguments and isinstance(value, str):
+            return value
+        close = difflib.get_close_matches(str(value), arguments, n=1)
+        report(
+            pointer,
+            f"{value!r} is none of {', '.join(arguments)}",
+            f"did you mean {close[0]}?" if close else "",
+        )
+        return None
+    if origin is tuple:
+        if not isinstance(value, list):
+            report(pointer, f"expected a list, got {_said(value)}")
+            return None
+        if arguments[-1] is Ellipsis:
+            return tuple(_value(arguments[0], v, f"{pointer}[{i}]", report) for i, v in enumerate(value))
+        if len(value) != len(arguments):
+            report(pointer, f"expected {len(arguments)} values, got {len(value)}")
+            return None
+        return tuple(
+            _value(a, v, f"{pointer}[{i}]", report) for i, (a, v) in enumerate(zip(arguments, value, strict=True))
+        )
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        report(pointer, f"expected {_NAMES[hint]}, got {_said(value)}")
+        return None
+    if hint is float and not abs(value) < float("inf"):
+        report(pointer, f"{value} is not finite")
+    return value
+
+
+_NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    return f"{_NAMES.get(type(value), type(value).__name__)} ({value!r})"
+
+
+def recipe_document(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as a TOML document with every value spelled out; `parse_recipe` gives it back."""
+    document = _plain(recipe)
+    final = document.pop("final", None)
+    if final is not None:
+        document["augment"]["final"] = final
+    return document
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        plain = {name: _plain(v) for name, v in fields.items() if v is not None}
+        # TOML wants a table's own values before its sub-tables.
+        return dict(sorted(plain.items(), key=lambda item: _is_table(item[1])))
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the resolved recipe; same recipe, same bytes."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(tomli_w.dumps(recipe_document(recipe)).encode())
+    os.replace(temporary, path)

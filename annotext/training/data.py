@@ -1,0 +1,200 @@
+"""People as training samples: several data sets, one skeleton, one crop per person.
+
+N people of one data set, K keypoints of the union, B people of a batch, (w, h) the model's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from annotext.core import geometry
+from annotext.core.poses import Poses
+from annotext.core.problems import InputError
+from annotext.core.skeleton import Skeleton
+from annotext.formats.recipe import AugmentRecipe
+from annotext.training.augment import BodyHalves, jitter, random_crop_matrix
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """One data set: its people under the union skeleton, where its images are, its share of every batch."""
+
+    name: str
+    poses: Poses
+    images: Path
+    share: float
+
+    def __post_init__(self) -> None:
+        if not len(self.poses):
+            raise ValueError(f"data set {self.name} has nobody to train on")
+
+
+def trainable(poses: Poses, skeleton: Skeleton, min_keypoints: int) -> Poses:
+    """The people one can learn from, under `skeleton`: no crowds, at least `min_keypoints` labelled, a real box."""
+    mapped = poses.to(skeleton)
+    enough = mapped.labelled.sum(axis=1) >= min_keypoints
+    return mapped.take(enough & ~mapped.crowd & (mapped.bbox_xywh[:, 2:] > 1).all(axis=1))
+
+
+class Draw(NamedTuple):
+    """What one sample is made of: which person of which data set, and the number that seeds its augmentation."""
+
+    data_set: int
+    person: int
+    number: int
+
+
+def batch_counts(shares: Sequence[float], batch: int) -> tuple[int, ...]:
+    """How many of `batch` people each data set gives: proportional, at least one each, largest remainders first."""
+    if batch < len(shares):
+        raise ValueError(f"a batch of {batch} cannot hold {len(shares)} data sets")
+    wanted = np.array(shares) / sum(shares) * batch
+    counts = np.maximum(np.floor(wanted).astype(int), 1)
+    while counts.sum() != batch:
+        step = 1 if counts.sum() < batch else -1
+        order = np.argsort(-step * (wanted - counts), kind="stable")
+        counts[next(i for i in order if counts[i] + step >= 1)] += step
+    return tuple(int(c) for c in counts)
+
+
+class MixedBatches(Sampler[list[Draw]]):
+    """Batches with a fixed number of people of each data set; every data set is shuffled anew once it is through.
+
+    Batch i is a pure function of (seed, i): a resumed run asks for `start` and sees what it would have seen.
+    """
+
+    def __init__(self, sizes: Sequence[int], counts: Sequence[int], batches: int, seed: int) -> None:
+        self.sizes, self.counts, self.batches, self.seed = tuple(sizes), tuple(counts), batches, seed
+        self.start = 0
+        self._orders: dict[int, tuple[int, NDArray[np.intp]]] = {}
+
+    def __len__(self) -> int:
+        return self.batches - self.start
+
+    def _person(self, data_set: int, position: int) -> int:
+        size = self.sizes[data_set]
+        lap = position // size
+        held = self._orders.get(data_set)
+        if held is None or held[0] != lap:
+            held = (lap, np.random.default_rng([self.seed, data_set, lap]).permutation(size))
+            self._orders[data_set] = held
+        return int(held[1][position % size])
+
+    def batch(self, i: int) -> list[Draw]:
+        """The draws of batch i."""
+        draws = []
+        for data_set, count in enumerate(self.counts):
+            for position in range(i * count, (i + 1) * count):
+                number = i * sum(self.counts) + len(draws)
+                draws.append(Draw(data_set, self._person(data_set, position), number))
+        return draws
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for i in range(self.start, self.batches):
+            yield self.batch(i)
+
+
+class PersonCrops(Dataset[dict[str, NDArray]]):
+    """Draw -> one augmented crop as a dict of arrays.
+
+    image: (h, w, 3) uint8 RGB. points: (K, 2) float32 crop pixels, 0 where not labelled. labelled: (K,) bool.
+    matrix: (2, 3) float64 image-to-crop affine, so that a teacher can see the same person through its own input.
+    data_set: () int64.
+
+    `final_from`: draw number from which the recipe's final phase of augmentation holds, or None.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[TrainingSet],
+        input_wh: tuple[int, int],
+        *,
+        expand: float,
+        augment: AugmentRecipe,
+        final: AugmentRecipe | None = None,
+        final_from: int | None = None,
+        seed: int,
+    ) -> None:
+        self.sets = tuple(sets)
+        self.skeleton = sets[0].poses.skeleton
+        if any(s.poses.skeleton != self.skeleton for s in sets):
+            raise ValueError("training sets must be mapped to one skeleton first")
+        self.input_wh, self.expand, self.seed = input_wh, expand, seed
+        self.augment, self.final, self.final_from = augment, final, final_from
+        self.halves = BodyHalves.of(self.skeleton)
+        self.metainfo = {"keypoints": list(self.skeleton.keypoints)}
+
+    def __len__(self) -> int:
+        return sum(len(s.poses) for s in self.sets)
+
+    def __getitem__(self, draw: Draw) -> dict[str, NDArray]:
+        source = self.sets[draw.data_set]
+        poses, row = source.poses, draw.person
+        rng = np.random.default_rng([self.seed, draw.number])
+        augment = self.augment
+        if self.final is not None and self.final_from is not None and draw.number >= self.final_from:
+            augment = self.final
+        image = read_image(source.images / poses.images[poses.image_index[row]].file_name)
+        xy, labelled = poses.xy[row], poses.labelled[row]
+        matrix, flip = random_crop_matrix(
+            poses.bbox_xywh[row], xy, labelled, self.halves, self.input_wh, self.expand, augment, rng
+        )
+        crop = cv2.warpAffine(image, matrix, self.input_wh, flags=cv2.INTER_LINEAR)
+        crop = jitter(crop, augment, rng)
+        points = geometry.apply_affine(matrix, xy)
+        if flip:
+            points, labelled = points[self.skeleton.flip_index], labelled[self.skeleton.flip_index]
+        return {
+            "image": np.ascontiguousarray(crop[..., ::-1]),
+            "points": np.where(labelled[:, None], points, 0.0).astype(np.float32),
+            "labelled": labelled,
+            "matrix": matrix,
+            "data_set": np.array(draw.data_set),
+        }
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 BGR, as stored: annotation files measure in the file's own pixels, before any EXIF turn.
+
+    Raises InputError when the file is missing or no image.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        problem = "cannot be read as an image" if path.exists() else "image not found"
+        raise InputError.single(path, "", problem)
+    return image
+
+
+def collate(samples: Sequence[dict[str, NDArray]]) -> dict[str, Tensor]:
+    """B samples -> one dict of tensors with a leading B."""
+    return {key: torch.from_numpy(np.stack([s[key] for s in samples])) for key in samples[0]}
+
+
+def _quiet_worker(_: int) -> None:
+    # One worker is one thread: OpenCV's and torch's own pools would fight with the training step for the cores.
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def loader(crops: PersonCrops, batches: MixedBatches, workers: int, *, pin: bool = False) -> DataLoader:
+    """A DataLoader over `batches`; with 0 workers the crops are made in the training process."""
+    return DataLoader(
+        crops,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_quiet_worker if workers else None,
+    )
