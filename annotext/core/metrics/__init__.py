@@ -1,0 +1,1 @@
+"""How far predicted keypoints are from the truth: OKS, PCK and PCKh."""
