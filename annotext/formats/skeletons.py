@@ -103,6 +103,32 @@ def skeleton_of_names(names: Sequence[str], skeletons: Mapping[str, Skeleton]) -
     return None
 
 
+def skeleton_to_dict(skeleton: Skeleton) -> dict[str, Any]:
+    """All of a skeleton as JSON values, under canonical names."""
+    return {
+        "name": skeleton.name,
+        "keypoints": list(skeleton.keypoints),
+        "edges": [list(e) for e in skeleton.edges],
+        "flip_pairs": [list(p) for p in skeleton.flip_pairs],
+        "sigmas": dict(skeleton.sigmas),
+        "sigma_source": skeleton.sigma_source,
+        "synonyms": dict(skeleton.synonyms),
+    }
+
+
+def skeleton_from_dict(value: Mapping[str, Any]) -> Skeleton:
+    """The inverse of `skeleton_to_dict`. Raises KeyError, TypeError or ValueError."""
+    return Skeleton(
+        name=value["name"],
+        keypoints=tuple(value["keypoints"]),
+        edges=tuple((a, b) for a, b in value["edges"]),
+        flip_pairs=tuple((a, b) for a, b in value["flip_pairs"]),
+        sigmas=value["sigmas"],
+        sigma_source=value["sigma_source"],
+        synonyms=value["synonyms"],
+    )
+
+
 def _skeleton_from_table(path: Path, table: Mapping[str, Any]) -> Skeleton:
     problems: list[Problem] = []
 

@@ -26,7 +26,8 @@ class StripReport:
         return asdict(self)
 
     def summary(self) -> str:
-        return f"{self.output}: the input again, {self.keypoints} added keypoints taken from {self.people} people"
+        points = "1 added keypoint" if self.keypoints == 1 else f"{self.keypoints} added keypoints"
+        return f"{self.output}: the input again; {points} taken from each of {self.people} people"
 
 
 def strip_file(path: str | Path, output: str | Path, *, force: bool = False) -> StripReport:
