@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from annotext.cli import skeletons, strip
+from annotext.cli import extend, skeletons, strip
 
 
 def register(app: typer.Typer) -> None:
     """Add every command to the program, in the order `--help` shows them."""
+    app.command("extend")(extend.extend)
     app.command("strip")(strip.strip)
+    app.command("synth")(synth.synth)
     app.command("skeletons")(skeletons.skeletons)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,9 @@ from annotext.core.geometry import Fit
 from annotext.core.poses import Source
 from annotext.core.problems import InputError, Problem
 from annotext.core.skeleton import Skeleton, union
-from annotext.core.skeletons import BUILT_IN
+from annotext.core.skeletons import BUILT_IN, COCO17
+from annotext.formats.jsonio import kind_of, read_json
+from annotext.formats.outputs import writing
 
 FORMAT = "annotext-predictor/1"
 Layout = Literal["NCHW", "NHWC"]
@@ -161,7 +162,10 @@ class Card:
         for known in skeletons.values():
             if known.keypoints == self.keypoints:
                 return known
-        every = union(*skeletons.values())
+        every = COCO17
+        for known in skeletons.values():
+            if any(k not in every.index and k in known.index for k in self.keypoints):
+                every = union(every, known)
         unknown = [k for k in self.keypoints if k not in every.index]
         if unknown:
             raise ValueError(
@@ -228,22 +232,14 @@ _TOP_KEYS = frozenset(
 
 def read_card(path: Path) -> Card:
     """The card in a JSON file. Raises InputError with every problem found in its structure."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise InputError.single(path, "", f"cannot read the predictor's card: {reason}") from None
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError.single(path, f"line {error.lineno}", f"is not JSON: {error.msg}") from None
+    document, _ = read_json(path)
     return card_from_dict(document, path)
 
 
 def card_from_dict(document: object, path: Path) -> Card:
     """The card a JSON document describes; `path` is named in errors. Raises InputError."""
     if not isinstance(document, dict):
-        raise InputError.single(path, "", f"is a {type(document).__name__}, expected a predictor's card (an object)")
+        raise InputError.single(path, "", f"is {kind_of(document)}, expected a predictor's card (an object)")
     if document.get("format") != FORMAT:
         hint = "a card says how to run an ONNX model; an annotext run has one as card.json"
         raise InputError.single(path, "format", f"is {document.get('format')!r}, expected {FORMAT!r}", hint)
@@ -303,11 +299,10 @@ def card_from_dict(document: object, path: Path) -> Card:
 
 
 def write_card(card: Card, path: Path) -> None:
-    """Write the card as JSON, atomically; an existing card is replaced."""
+    """Write the card as JSON, whole or not at all; an existing card is replaced."""
     text = json.dumps(card.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with writing(path, force=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _require(condition: bool, pointer: str, problem: str) -> None:

@@ -7,22 +7,25 @@ from pathlib import Path
 
 from annotext.core.problems import InputError
 from annotext.core.skeleton import Skeleton
-from annotext.core.skeletons import BUILT_IN
+from annotext.formats.skeletons import known_skeletons
 from annotext.predictors.card import read_card
 from annotext.predictors.onnx import OnnxPredictor
 from annotext.predictors.predictor import Predictor
 
 
 def load_predictor(
-    path: Path, *, threads: int | None = None, skeletons: Mapping[str, Skeleton] = BUILT_IN
+    path: Path, *, threads: int | None = None, skeletons: Mapping[str, Skeleton] | None = None
 ) -> Predictor:
     """The predictor at `path`, ready to run.
 
     path: a run directory (`card.json` beside `student.onnx`), a card (`*.json`), or a model (`*.onnx`) whose card has
-    its name (`model.json`) or is the folder's `card.json`. threads: for one inference, all usable cores by default.
+    its name (`model.json`) or is the folder's `card.json`.
+    threads: for one inference, all usable cores by default.
+    skeletons: those that define the card's keypoints, all that annotext knows by default.
     Raises InputError with what is missing or does not fit.
     """
     card_path = find_card(path)
+    skeletons = known_skeletons() if skeletons is None else skeletons
     return OnnxPredictor(read_card(card_path), card_path, threads=threads, skeletons=skeletons)
 
 

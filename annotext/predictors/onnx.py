@@ -43,8 +43,8 @@ class OnnxPredictor:
         self._batch = _check_fit(self._session, card, model_path)
         # pixel x scale - mean, over std, as one multiplication and one addition per channel.
         mean, std = np.array(card.input.mean), np.array(card.input.std)
-        self._factor = (card.input.scale / std).astype(np.float32)
-        self._shift = (-mean / std).astype(np.float32)
+        self._factor = np.asarray(card.input.scale / std, dtype=np.float32)
+        self._shift = np.asarray(-mean / std, dtype=np.float32)
 
     @property
     def card(self) -> Card:
@@ -90,10 +90,10 @@ class OnnxPredictor:
             part = tensor[start : start + size]
             missing = size - len(part)
             if missing:  # a model with a fixed batch: fill up, cut off again
-                part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), dtype=np.float32)])
+                part = np.pad(part, [(0, missing)] + [(0, 0)] * 3)
             found: Any = self._session.run(names, {self._card.input.name: part})
             chunks.append([np.asarray(f, dtype=np.float32)[: size - missing] for f in found])
-        return [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*chunks, strict=True)]
+        return [np.concatenate([chunk[i] for chunk in chunks]) for i in range(len(names))] if chunks[1:] else chunks[0]
 
 
 def decode_simcc(x_logits: NDArray[np.float32], y_logits: NDArray[np.float32], output: SimccOutput) -> CropPoints:

@@ -1,0 +1,61 @@
+"""`annotext extend`: add the keypoints an annotation file lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def extend(
+    annotations: Annotated[Path, typer.Argument(help="A COCO, MPII or Halpe annotation file.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The extended file to write.")],
+    images: Annotated[Path | None, typer.Option("--images", help="The folder its image names are relative to.")] = None,
+    predictor: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--predictor",
+            help="A run of `annotext train`, a card, or an ONNX model with a card beside it. Give it several times: "
+            "each missing keypoint comes from the first that knows it.",
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictions",
+            help="A parquet file: written with what the predictors said; without --predictor it is read, and the "
+            "decisions are made again without images.",
+        ),
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", help="Withhold predicted points below this score (0-1).")
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Also write the report as JSON.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is faulty, and list it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")] = False,
+) -> None:
+    """Add the keypoints that a file lacks: derived from labels where possible, else predicted.
+
+    Human keypoints stay as they are; `annotext strip` gives the input back.
+    """
+    from annotext.cli.output import print_report
+    from annotext.cli.progress import people_progress
+    from annotext.core.policy import DEFAULT_MIN_SCORE
+    from annotext.workflows.extend import extend as run
+
+    with people_progress("predicting") as progress:
+        result = run(
+            annotations,
+            images,
+            predictor or [],
+            output,
+            predictions=predictions,
+            min_score=DEFAULT_MIN_SCORE if min_score is None else min_score,
+            report=report,
+            skip_bad=skip_bad,
+            force=force,
+            progress=progress,
+        )
+    print_report(result, as_json=as_json)
