@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from annotext.cli import extend, skeletons, strip
+from annotext.cli import extend, skeletons, strip, synth
 
 
 def register(app: typer.Typer) -> None:
