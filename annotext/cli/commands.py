@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from annotext.cli import extend, skeletons, strip, synth
+from annotext.cli import draw, evaluate, extend, skeletons, strip, synth, train
 
 
 def register(app: typer.Typer) -> None:
     """Add every command to the program, in the order `--help` shows them."""
     app.command("extend")(extend.extend)
+    app.command("draw")(draw.draw)
+    app.command("evaluate")(evaluate.evaluate)
     app.command("strip")(strip.strip)
     app.command("synth")(synth.synth)
+    app.command("train")(train.train)
     app.command("skeletons")(skeletons.skeletons)
