@@ -168,8 +168,6 @@ def read_annotated_people(
     head_size = _head_size(records, rows, faults)
     points = _points(records, rows, faults, layout.points + len(added))
     triples = points.reshape(len(rows), layout.points + len(added), 3)
-    if layout.counts_points:
-        _check_counts(records, rows, faults, triples)
     k, a = len(layout.skeleton), len(added)
     own_xy, own_states = _read_points(triples[:, :k], rows, faults, layout, 0)
     xy, states = own_xy, own_states
@@ -183,6 +181,8 @@ def read_annotated_people(
         xy = np.concatenate([own_xy, added_xy], axis=1)
         states = np.concatenate([own_states, added_states], axis=1)
 
+    if layout.counts_points:
+        _check_counts(records, rows, faults, triples)
     row_array = np.array(rows, dtype=np.int64)
     kept = faults.good("annotations", row_array)
     keep_images = np.array([not faults.is_bad("images", r) for r in image_rows], dtype=bool)

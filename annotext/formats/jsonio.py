@@ -20,6 +20,7 @@ from annotext.formats.outputs import writing
 _DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_INTEGER = re.compile(rb"(?<![\d.eE+])\d{19,}(?![\d.eE])")
 _KEY_END = re.compile(rb'"\s*:')
+_CONSTANTS = ("NaN", "Infinity", "-Infinity")
 _KINDS = {
     bool: "true or false",
     dict: "an object",
@@ -101,8 +102,11 @@ def _diagnose(path: Path, data: bytes, error: orjson.JSONDecodeError) -> list[Pr
         value = float(literal)
         return value if math.isfinite(value) else _NotANumber(literal)
 
+    def integer(literal: str) -> int | _NotANumber:
+        return int(literal) if len(literal) < 309 else _NotANumber(f"{literal[:20]}... of {len(literal)} digits")
+
     try:
-        document = json.loads(data, parse_constant=_NotANumber, parse_float=number)
+        document = json.loads(data, parse_constant=_NotANumber, parse_float=number, parse_int=integer)
     except json.JSONDecodeError as fault:
         return [Problem(name, f"line {fault.lineno} column {fault.colno}", f"is not JSON: {fault.msg}")]
     except RecursionError:
@@ -111,7 +115,7 @@ def _diagnose(path: Path, data: bytes, error: orjson.JSONDecodeError) -> list[Pr
         Problem(
             name,
             pointer,
-            f"is {value.literal}, " + ("too large for a float" if value.literal[-1].isdigit() else "not JSON"),
+            f"is {value.literal}, " + ("not JSON" if value.literal in _CONSTANTS else "too large for a float"),
             "every number must be finite",
         )
         for pointer, value in _leaves(document, "")

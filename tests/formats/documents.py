@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from annotext.core.poses import Additions, Source
 from annotext.core.skeletons import COCO17, UNION21
 from annotext.formats.annotations import AnnotationFile
+from annotext.formats.jsonio import dump_json
 
 HEADER = {
     "predictors": [{"name": "tiny", "sha256": "ab" * 32, "source": "teacher"}],
@@ -68,7 +68,7 @@ def halpe_document(visibility: list[float] | None = None) -> dict[str, Any]:
 
 
 def write(path: Path, document: Any) -> Path:
-    path.write_bytes(orjson.dumps(document))
+    path.write_bytes(dump_json(document))
     return path
 
 
