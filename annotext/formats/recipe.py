@@ -287,10 +287,17 @@ def find_recipe(name_or_path: str) -> Path:
         if not path.is_file():
             raise InputError.single(path, "", "recipe not found")
         return path
-    shipped = {f.relative_to(folder).with_suffix("").as_posix(): f for folder in recipe_folders() for f in folder.rglob("*.toml")}
+    shipped = {
+        f.relative_to(folder).with_suffix("").as_posix(): f
+        for folder in recipe_folders()
+        for f in folder.rglob("*.toml")
+    }
     if name_or_path not in shipped:
         raise InputError.single(
-            name_or_path, "", "no recipe of this name", f"a path to a .toml file, or one of: {', '.join(sorted(shipped))}"
+            name_or_path,
+            "",
+            "no recipe of this name",
+            f"a path to a .toml file, or one of: {', '.join(sorted(shipped))}",
         )
     return shipped[name_or_path]
 
@@ -315,7 +322,9 @@ def parse_recipe(document: Mapping[str, Any], path: str) -> Recipe:
     problems: list[Problem] = []
 
     def report(pointer: str, problem: str, hint: str = "") -> None:
-        problems.append(Problem(path, "augment.final" + pointer[5:] if pointer.startswith("final") else pointer, problem, hint))
+        problems.append(
+            Problem(path, "augment.final" + pointer[5:] if pointer.startswith("final") else pointer, problem, hint)
+        )
 
     recipe = _build(Recipe, document, "", report)
     if problems:

@@ -26,9 +26,7 @@ UPPER_BODY = frozenset(
     f"{side}_{part}" for side in ("left", "right") for part in ("eye", "ear", "shoulder", "elbow", "wrist")
 ) | {"nose", "thorax", "upper_neck", "head_top"}
 LOWER_BODY = frozenset(
-    f"{side}_{part}"
-    for side in ("left", "right")
-    for part in ("hip", "knee", "ankle", "big_toe", "small_toe", "heel")
+    f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle", "big_toe", "small_toe", "heel")
 ) | {"pelvis"}
 
 _NORMAL = NormalDist()

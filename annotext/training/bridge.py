@@ -80,9 +80,11 @@ def _put_xtcocotools() -> None:
 def install() -> tuple[str, ...]:
     """Put the stand-ins into `sys.modules`; returns the names that needed one (empty the second time)."""
     put: list[str] = []
-    # mmcv warns once that it is the lite build, and mmengine imports pkg_resources: neither is the user's business.
+    # mmcv says that it is the lite build, mmengine imports pkg_resources, mmpose calls torch by an old name: none of it
+    # is the user's business.
     warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    warnings.filterwarnings("ignore", message=r"`torch.cuda.amp.autocast\(args...\)` is deprecated")
 
     stand_ins = (
         ("mmcv.ops", _works("mmcv.ops"), _put_mmcv_ops),

@@ -62,7 +62,9 @@ class NanoUNet(BaseModule):
     """
 
     def __init__(self, channels: Sequence[int], blocks: Sequence[int], stride: int) -> None:
-        super().__init__(init_cfg=[{"type": "Kaiming", "layer": "Conv2d"}, {"type": "Constant", "layer": "BatchNorm2d", "val": 1}])
+        super().__init__(
+            init_cfg=[{"type": "Kaiming", "layer": "Conv2d"}, {"type": "Constant", "layer": "BatchNorm2d", "val": 1}]
+        )
         if len(blocks) != len(channels):
             raise ValueError(f"{len(channels)} channels, {len(blocks)} blocks: one each per level")
         self.top = {2: 0, 4: 1}[stride]

@@ -1,0 +1,97 @@
+"""Checkpoints: written whole or not at all, read without running anybody's code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from annotext.core.problems import InputError
+
+_KEPT = 2
+
+
+def save_checkpoint(state: dict[str, Any], folder: Path, step: int) -> Path:
+    """Write `state` (tensors and plain values only) as folder/step_NNNNNNNN.pth and drop all but the newest two.
+
+    The file appears under its name only when it is complete, so that a run killed at any moment can go on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step_{step:08d}.pth"
+    temporary = path.with_name(path.name + ".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+    for old in sorted(folder.glob("step_*.pth"))[:-_KEPT]:
+        old.unlink()
+    return path
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint of a run, or None."""
+    found = sorted(folder.glob("step_*.pth"))
+    return found[-1] if found else None
+
+
+def allowed_classes() -> list[Any]:
+    """What a checkpoint of MMEngine's making holds beside tensors: its log history and numpy numbers. Nothing in this
+    list runs code of the file's choosing when it is built."""
+    import numpy as np
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    scalars = [np.dtype, np.ndarray, *(type(np.dtype(t)) for t in ("f8", "f4", "i8", "i4", "b1"))]
+    builders = [np.core.multiarray.scalar, np.core.multiarray._reconstruct] if hasattr(np, "core") else []
+    return [HistoryBuffer, *scalars, *builders]
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint to CPU with torch's `weights_only` unpickler and `allowed_classes`.
+
+    Raises InputError when the file is missing, damaged, or holds anything else; it is never unpickled freely.
+    """
+    if not path.is_file():
+        raise InputError.single(path, "", "checkpoint not found")
+    try:
+        with torch.serialization.safe_globals(allowed_classes()):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, ... by kind of damage
+        reason = str(error).strip().splitlines()
+        raise InputError.single(
+            path,
+            "",
+            f"cannot be read as weights: {reason[0] if reason else type(error).__name__}",
+            "only tensors and plain values are read from a checkpoint; it is damaged, or it holds other objects",
+        ) from None
+    if not isinstance(state, dict):
+        raise InputError.single(path, "", f"holds {type(state).__name__}, expected a dict of weights")
+    return state
+
+
+def initialise(model: nn.Module, path: Path) -> dict[str, int]:
+    """Start `model` from the weights of a checkpoint: every `backbone.*` must fit, `head.*` are taken where they do.
+
+    A file of bare backbone weights (no prefix) is accepted too. Returns {"loaded": n, "left": n} tensors. Raises
+    InputError naming what is missing or has another shape in the backbone.
+    """
+    state = load_checkpoint(path)
+    weights: dict[str, Tensor] = {k: v for k, v in state.get("state_dict", state).items() if isinstance(v, Tensor)}
+    if not any(k.startswith("backbone.") for k in weights):
+        weights = {f"backbone.{k}": v for k, v in weights.items()}
+    own = model.state_dict()
+    fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
+    wrong = [
+        f"{k} is {'missing' if k not in weights else f'{tuple(weights[k].shape)}, expected {tuple(own[k].shape)}'}"
+        for k in own
+        if k.startswith("backbone.") and k not in fitting and not k.endswith("num_batches_tracked")
+    ]
+    if wrong:
+        raise InputError.single(
+            path,
+            "",
+            f"these are not the backbone's weights: {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}",
+            "student.init must be a checkpoint of the same model",
+        )
+    model.load_state_dict(fitting, strict=False)
+    return {"loaded": len(fitting), "left": len(own) - len(fitting)}

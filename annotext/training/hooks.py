@@ -1,0 +1,208 @@
+"""What happens around a training step: the loop, progress, metrics, checkpoints, moving average."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from annotext.core.problems import AnnotextError
+from annotext.training import bridge
+from annotext.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
+
+bridge.install()
+
+from mmengine.hooks import Hook  # noqa: E402
+from mmengine.registry import LOOPS  # noqa: E402
+from mmengine.runner import BaseLoop, Runner  # noqa: E402
+
+# Steps between two lines of metrics.jsonl.
+METRICS_EVERY = 20
+
+
+@LOOPS.register_module()
+class StepLoop(BaseLoop):
+    """A fixed number of steps. A resumed run asks the batch sampler to start where it stopped; MMEngine's own loop
+    would load, and throw away, everything before. A run that is interrupted calls its hooks before it goes."""
+
+    def __init__(self, runner: Runner, dataloader: Any, max_iters: int) -> None:
+        super().__init__(runner, dataloader)
+        self.max_iters, self.max_epochs = max_iters, 1
+        self.iter, self.epoch = 0, 0
+        self.stop_training = False
+
+    def run(self) -> nn.Module:
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")
+        self.dataloader.batch_sampler.start = self.iter
+        self.runner.model.train()
+        try:
+            for batch in self.dataloader:
+                self.run_iter(batch)
+        finally:
+            self.runner.call_hook("after_train_epoch")
+            self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def run_iter(self, batch: dict[str, Tensor]) -> None:
+        """One step, with its hooks."""
+        self.runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
+        outputs = self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
+        self.runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
+        self.iter += 1
+
+
+class MovingAverage(Hook):
+    """Keeps an exponential moving average of weights and buffers (MMEngine ExpMomentumEMA: the first steps, of no worth,
+    are forgotten faster). `average` holds it by state-dict name; on the model's device."""
+
+    priority = "NORMAL"
+    _GAMMA = 2000
+
+    def __init__(self, momentum: float) -> None:
+        self.momentum = momentum
+        self.average: dict[str, Tensor] = {}
+        self.steps = 0
+
+    def before_train(self, runner: Runner) -> None:
+        if not self.average:
+            self.average = {k: v.detach().clone() for k, v in runner.model.state_dict().items()}
+
+    @torch.no_grad()
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        momentum = (1 - self.momentum) * math.exp(-(1 + self.steps) / self._GAMMA) + self.momentum
+        for name, value in runner.model.state_dict().items():
+            kept = self.average[name]
+            if kept.is_floating_point():
+                kept.lerp_(value.detach(), momentum)
+            else:
+                kept.copy_(value)
+        self.steps += 1
+
+
+class Checkpoints(Hook):
+    """Saves every `every` steps, at the end, and when the run is interrupted; with `resume`, goes on from the last.
+
+    Runs after the schedulers' hook, so that a checkpoint holds the state the next step starts from.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self, folder: Path, *, every: int, recipe: str, resume: bool, average: MovingAverage | None = None
+    ) -> None:
+        self.folder, self.every, self.recipe, self.resume, self.average = folder, every, recipe, resume, average
+        self.saved = -1
+        self.done = 0
+
+    def before_train(self, runner: Runner) -> None:
+        path = last_checkpoint(self.folder) if self.resume else None
+        if path is None:
+            return
+        state = load_checkpoint(path)
+        if state.get("recipe") != self.recipe:
+            raise AnnotextError(f"{path}: was written by another recipe; start a new run, or use --force")
+        runner.model.load_state_dict(state["state_dict"])
+        runner.optim_wrapper.load_state_dict(state["optimizer"])
+        for scheduler, kept in zip(_schedulers(runner), state["schedulers"], strict=True):
+            scheduler.load_state_dict(kept)
+        runner.train_loop.iter = self.done = self.saved = state["step"]
+        if self.average is not None:
+            device = next(runner.model.parameters()).device
+            self.average.average = {k: v.to(device) for k, v in state["average"].items()}
+            self.average.steps = state["step"]
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        self.done = runner.iter + 1
+        if self.done % self.every == 0:
+            self._save(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        if self.done != self.saved and self.done > 0:
+            self._save(runner)
+
+    def _save(self, runner: Runner) -> None:
+        state = {
+            "step": self.done,
+            "recipe": self.recipe,
+            "state_dict": runner.model.state_dict(),
+            "optimizer": runner.optim_wrapper.state_dict(),
+            "schedulers": [_plain(s.state_dict()) for s in _schedulers(runner)],
+        }
+        if self.average is not None:
+            state["average"] = self.average.average
+        save_checkpoint(state, self.folder, self.done)
+        self.saved = self.done
+
+
+def _schedulers(runner: Runner) -> Sequence[Any]:
+    found = runner.param_schedulers
+    return found if isinstance(found, list) else [s for group in found.values() for s in group]
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """A scheduler's state without what `weights_only` would not read back (bound methods, registries)."""
+    kept = (bool, int, float, str, list, tuple, dict, type(None))
+    return {k: v for k, v in state.items() if isinstance(v, kept)}
+
+
+class Metrics(Hook):
+    """Shows progress and writes metrics.jsonl: one line per `METRICS_EVERY` steps with means since the last line."""
+
+    # Before the schedulers' hook changes the learning rate the step was made with.
+    priority = "BELOW_NORMAL"
+
+    def __init__(self, path: Path, console: Console, *, batch: int, label: str) -> None:
+        self.path, self.console, self.batch, self.label = path, console, batch, label
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        self.last: dict[str, float] = {}
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        # Not in before_train: there a resumed run learns where it stopped.
+        done = runner.iter
+        lines = self.path.read_text().splitlines() if done and self.path.exists() else []
+        # What an interrupted run wrote after its last checkpoint will be written again.
+        self.path.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= done))
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[shown]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self.progress.start()
+        self.task = self.progress.add_task(self.label, total=runner.max_iters, completed=done, shown="")
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
+    ) -> None:
+        for name, value in (outputs or {}).items():
+            held = self.sums.get(name)
+            self.sums[name] = value.detach() if held is None else held + value.detach()
+        self.count += 1
+        step = runner.iter + 1
+        if step % METRICS_EVERY == 0 or step == runner.max_iters:
+            means = {k: float(v) / self.count for k, v in self.sums.items()}
+            if not all(math.isfinite(v) for v in means.values()):
+                raise AnnotextError(f"the loss is no longer a number after {step} steps: try a lower optim.lr")
+            rate = float(runner.optim_wrapper.param_groups[0]["lr"])
+            self.last = {"step": step, "samples": step * self.batch, "lr": rate, **means}
+            with self.path.open("a") as file:
+                file.write(json.dumps(self.last) + "\n")
+            self.sums, self.count = {}, 0
+            self.progress.update(self.task, shown=f"loss {means['loss']:.4f}  lr {rate:.2e}")
+        self.progress.update(self.task, completed=step)
+
+    def after_train(self, runner: Runner) -> None:
+        self.progress.stop()

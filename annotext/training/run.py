@@ -1,0 +1,282 @@
+"""A training run: recipe in, a run directory that documents itself out.
+
+RUN/recipe.toml      the resolved recipe, every value spelled out
+RUN/config.py        what MMEngine's Runner was built from
+RUN/data.json        files, sha256, people, labelled keypoints per data set
+RUN/metrics.jsonl    loss and learning rate over the steps
+RUN/checkpoints/     the two newest
+RUN/train.log        MMEngine's log
+RUN/student.onnx     the student, and RUN/card.json, what a predictor must know about it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import nn
+
+from annotext.core.problems import AnnotextError, InputError
+from annotext.formats.recipe import Recipe, read_recipe, recipe_document, write_recipe
+from annotext.training import bridge
+from annotext.training.checkpoints import initialise, last_checkpoint
+from annotext.training.config import runner_config
+from annotext.training.data import MixedBatches, PersonCrops, batch_counts, loader
+from annotext.training.export import Export, export_student
+from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
+from annotext.training.sets import TrainingData, read_sets
+from annotext.training.student import Student
+
+bridge.install()
+
+from mmengine.config import Config  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
+from mmengine.registry import MODELS, init_default_scope  # noqa: E402
+from mmengine.runner import Runner, set_random_seed  # noqa: E402
+
+Device = Literal["auto", "cpu", "cuda"]
+
+# Everything a run writes; --force removes these and nothing else.
+_FILES = ("recipe.toml", "config.py", "data.json", "metrics.jsonl", "train.log", "student.onnx", "card.json")
+_CHECKPOINTS = "checkpoints"
+
+# Real crops the export is compared on.
+_EXPORT_CROPS = 8
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run holds. metrics: the last line of metrics.jsonl."""
+
+    folder: Path
+    data: TrainingData
+    steps: int
+    samples: int
+    parameters: int
+    metrics: Mapping[str, float]
+    export: Export
+
+
+class _Runner(Runner):
+    """MMEngine's Runner on a given device, logging to a file only."""
+
+    def __init__(self, *, device: torch.device, run_log: MMLogger, **kwargs: Any) -> None:
+        self._device, self._run_log = device, run_log
+        super().__init__(**kwargs)
+        # MMEngine makes a dated folder for logs it was not asked to write.
+        if os.path.isdir(self._log_dir) and not os.listdir(self._log_dir):
+            os.rmdir(self._log_dir)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        return self._run_log
+
+    def dump_config(self) -> None:
+        self.cfg.dump(os.path.join(self.work_dir, "config.py"))
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        if self.distributed:
+            return super().wrap_model(model_wrapper_cfg, model)
+        return model.to(self._device)
+
+
+def choose_device(device: Device) -> torch.device:
+    """`auto` is the GPU where there is one. Raises AnnotextError for a GPU that is not there."""
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise AnnotextError("--device cuda: torch finds no GPU on this machine")
+    return torch.device("cuda" if device != "cpu" and available else "cpu")
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    source: str,
+    roots: Mapping[str, Path],
+    device: Device = "auto",
+    resume: bool = False,
+    force: bool = False,
+    console: Console,
+) -> Trained:
+    """Train `recipe` into `folder` and export the student.
+
+    source: the recipe's file, as problems name it. roots: data set name -> folder. resume: go on from the last
+    checkpoint of `folder`. force: replace an earlier run there. Raises InputError or AnnotextError for everything
+    that can be known before the first step.
+    """
+    where = choose_device(device)
+    _check_folder(folder, recipe, resume=resume, force=force)
+    data = read_sets(recipe, roots, source)
+    if resume:
+        _check_same_data(folder, data)
+    elif force:
+        _clear(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_recipe(recipe, folder / "recipe.toml")
+    _write_json(folder / "data.json", data.description)
+
+    log = _log_to(folder / "train.log")
+    if where.type == "cpu":
+        # Without it a softmax's vanishing tails, as denormal numbers, slow a CPU down several times.
+        torch.set_flush_denormal(True)
+        if recipe.runtime.threads:
+            torch.set_num_threads(recipe.runtime.threads)
+    config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
+    student = build_student(config, recipe, source)
+    steps = config.train_cfg["max_iters"]
+    crops, batches = _samples(recipe, data, steps)
+
+    average = MovingAverage(recipe.optim.ema) if recipe.optim.ema else None
+    metrics = Metrics(folder / "metrics.jsonl", console, batch=recipe.schedule.batch, label=recipe.name)
+    checkpoints = Checkpoints(
+        folder / _CHECKPOINTS,
+        every=recipe.runtime.checkpoint_every,
+        recipe=recipe_hash(recipe),
+        resume=resume,
+        average=average,
+    )
+    runner = _Runner(
+        device=where,
+        run_log=log,
+        model=student,
+        work_dir=str(folder),
+        train_dataloader=loader(crops, batches, recipe.runtime.workers, pin=where.type == "cuda"),
+        train_cfg=config.train_cfg,
+        optim_wrapper=config.optim_wrapper,
+        param_scheduler=config.param_scheduler,
+        default_hooks=config.default_hooks,
+        custom_hooks=[hook for hook in (average, metrics, checkpoints) if hook is not None],
+        env_cfg=config.env_cfg,
+        visualizer=config.visualizer,
+        default_scope=config.default_scope,
+        randomness=config.randomness,
+        experiment_name=_experiment(folder),
+        cfg=config,
+    )
+    runner.train()
+
+    if average is not None:
+        student.load_state_dict(average.average)
+    export = export_student(student, recipe, data.skeleton, _export_crops(crops, batches), folder)
+    return Trained(
+        folder=folder,
+        data=data,
+        steps=steps,
+        samples=steps * recipe.schedule.batch,
+        parameters=sum(p.numel() for p in student.parameters()),
+        metrics=_last_line(folder / "metrics.jsonl"),
+        export=export,
+    )
+
+
+def build_student(config: Config, recipe: Recipe, source: str) -> Student:
+    """The student with its starting weights: random by the recipe's seed, then those of student.init."""
+    init_default_scope(config.default_scope)
+    set_random_seed(recipe.seed)
+    student = MODELS.build(config.model)
+    student.init_weights()
+    if recipe.student.init:
+        initialise(student, Path(source).parent / recipe.student.init)
+    return student
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """sha256 of what a run's result depends on: all of the recipe but [runtime] and where the data lie."""
+    document = recipe_document(recipe)
+    del document["runtime"]
+    for data in document["data"]:
+        del data["root"]
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _samples(recipe: Recipe, data: TrainingData, steps: int) -> tuple[PersonCrops, MixedBatches]:
+    batch = recipe.schedule.batch
+    crops = PersonCrops(
+        data.sets,
+        recipe.student.input,
+        expand=recipe.student.expand,
+        augment=recipe.augment,
+        final=recipe.final,
+        final_from=round((1 - recipe.schedule.final_phase) * steps) * batch,
+        seed=recipe.seed,
+    )
+    counts = batch_counts([s.share for s in data.sets], batch)
+    return crops, MixedBatches([len(s.poses) for s in data.sets], counts, steps, recipe.seed)
+
+
+def _export_crops(crops: PersonCrops, batches: MixedBatches) -> NDArray[np.uint8]:
+    draws = batches.batch(0)
+    chosen = draws[:: max(1, len(draws) // _EXPORT_CROPS)][:_EXPORT_CROPS]
+    return np.stack([crops[draw]["image"] for draw in chosen])
+
+
+def _check_folder(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
+    if resume and force:
+        raise AnnotextError("--resume goes on with a run, --force replaces it: give one of them")
+    if folder.exists() and not folder.is_dir():
+        raise InputError.single(folder, "", "is a file, expected a folder for the run")
+    kept = folder / "recipe.toml"
+    if resume:
+        if not kept.is_file() or last_checkpoint(folder / _CHECKPOINTS) is None:
+            raise InputError.single(folder, "", "has no checkpoint to resume from", "start it without --resume")
+        if recipe_hash(read_recipe(kept)) != recipe_hash(recipe):
+            raise InputError.single(
+                kept, "", "is another recipe than the one given", "a run resumes with the recipe it began with"
+            )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        if not kept.is_file():
+            raise InputError.single(folder, "", "is not empty and holds no run", "choose another folder")
+        if not force:
+            raise InputError.single(folder, "", "holds a run", "--resume goes on with it, --force replaces it")
+
+
+def _check_same_data(folder: Path, data: TrainingData) -> None:
+    path = folder / "data.json"
+    before = {d["name"]: d["sha256"] for d in json.loads(path.read_text())["data"]} if path.is_file() else {}
+    changed = [d["name"] for d in data.description["data"] if before.get(d["name"]) != d["sha256"]]
+    if changed:
+        raise InputError.single(
+            path, "", f"the annotations of {', '.join(changed)} are not those the run began with", "start a new run"
+        )
+
+
+def _clear(folder: Path) -> None:
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    if (folder / _CHECKPOINTS).is_dir():
+        shutil.rmtree(folder / _CHECKPOINTS)
+
+
+def _experiment(folder: Path) -> str:
+    return f"annotext {folder.resolve()}"
+
+
+def _log_to(path: Path) -> MMLogger:
+    """MMEngine's logger, writing to `path` and nowhere else."""
+    name = _experiment(path.parent)
+    log = MMLogger.get_instance(name, log_file=str(path), file_mode="a")
+    log.handlers = [h for h in log.handlers if isinstance(h, logging.FileHandler)]
+    return log
+
+
+def _last_line(path: Path) -> dict[str, float]:
+    lines = path.read_text().splitlines()
+    return json.loads(lines[-1]) if lines else {}
+
+
+def _write_json(path: Path, document: Any) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    os.replace(temporary, path)

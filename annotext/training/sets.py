@@ -1,0 +1,130 @@
+"""From a recipe's [[data]] to people under one skeleton, with every problem named by its recipe field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from annotext.core.problems import InputError, Problem
+from annotext.core.skeleton import Skeleton, union
+from annotext.core.skeletons import UNION21
+from annotext.formats.annotations import read_annotations
+from annotext.formats.recipe import DataRecipe, Recipe
+from annotext.formats.skeletons import known_skeletons
+from annotext.training.data import TrainingSet, trainable
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All data sets of a recipe under their union, and what a run directory writes down about them."""
+
+    skeleton: Skeleton
+    sets: tuple[TrainingSet, ...]
+    description: dict[str, Any]
+
+    @property
+    def people(self) -> int:
+        """Trainable people of all sets."""
+        return sum(len(s.poses) for s in self.sets)
+
+
+def recipe_skeleton(recipe: Recipe, source: str) -> Skeleton:
+    """The union of the recipe's skeletons (paper eq. 1). Raises InputError for an unknown name; `source` is the recipe."""
+    known = known_skeletons()
+    unknown = [
+        Problem(
+            source, f"data[{i}].skeleton", f"unknown skeleton {d.skeleton!r}", f"one of: {', '.join(sorted(known))}"
+        )
+        for i, d in enumerate(recipe.data)
+        if d.skeleton not in known
+    ]
+    if unknown:
+        raise InputError(unknown)
+    distinct = list(dict.fromkeys(d.skeleton for d in recipe.data))
+    merged = union(*(known[name] for name in distinct)) if len(distinct) > 1 else known[distinct[0]]
+    return UNION21 if merged.keypoints == UNION21.keypoints else merged
+
+
+def read_sets(recipe: Recipe, roots: Mapping[str, Path], source: str) -> TrainingData:
+    """Read and check every data set.
+
+    roots: data set name -> folder that replaces the recipe's root. source: the recipe, as problems name it. Raises
+    InputError with the problems of all data sets: paths that are missing, another skeleton than the recipe says,
+    nobody to train on, images that are not there.
+    """
+    names = [d.name for d in recipe.data]
+    strangers = [name for name in roots if name not in names]
+    if strangers:
+        raise InputError.single(
+            source, "data", f"no data set is called {', '.join(strangers)}", f"the recipe has: {', '.join(names)}"
+        )
+    skeleton = recipe_skeleton(recipe, source)
+    problems: list[Problem] = []
+    sets: list[TrainingSet] = []
+    described: list[dict[str, Any]] = []
+    for i, data in enumerate(recipe.data):
+        root = roots.get(data.name, Path(data.root))
+        try:
+            training_set, description = _read_set(data, root, skeleton, f"data[{i}]", source)
+        except InputError as error:
+            problems += error.problems
+            continue
+        sets.append(training_set)
+        described.append(description)
+    if problems:
+        raise InputError(problems)
+    document = {"skeleton": skeleton.name, "keypoints": list(skeleton.keypoints), "data": described}
+    return TrainingData(skeleton, tuple(sets), document)
+
+
+def _read_set(
+    data: DataRecipe, root: Path, skeleton: Skeleton, pointer: str, source: str
+) -> tuple[TrainingSet, dict[str, Any]]:
+    annotations, images = root / data.annotations, root / data.images
+    hint = f"--data {data.name}=FOLDER says where this data set is"
+    missing = [
+        Problem(source, f"{pointer}.{name}", f"{path} does not exist", hint)
+        for name, path, there in (
+            ("annotations", annotations, annotations.is_file()),
+            ("images", images, images.is_dir()),
+        )
+        if not there
+    ]
+    if missing:
+        raise InputError(missing)
+    file = read_annotations(annotations)
+    expected = known_skeletons()[data.skeleton]
+    lacking = expected.missing_from(file.poses.skeleton)
+    if lacking:
+        raise InputError.single(
+            source,
+            f"{pointer}.skeleton",
+            f"{annotations} holds {file.poses.skeleton.name}, not {data.skeleton}: {', '.join(lacking)} missing",
+        )
+    poses = trainable(file.poses.to(expected), skeleton, data.min_keypoints)
+    if not len(poses):
+        raise InputError.single(
+            source, f"{pointer}.annotations", f"nobody in {annotations} has {data.min_keypoints} labelled keypoints"
+        )
+    used = sorted({poses.images[i].file_name for i in poses.image_index})
+    absent = [name for name in used if not (images / name).is_file()]
+    if absent:
+        shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
+        raise InputError.single(
+            source, f"{pointer}.images", f"{len(absent)} of {len(used)} images are not in {images}: {shown}"
+        )
+    counts = poses.labelled.sum(axis=0)
+    description = {
+        "name": data.name,
+        "skeleton": data.skeleton,
+        "annotations": str(annotations),
+        "sha256": file.sha256,
+        "images": str(images),
+        "image_files": len(used),
+        "people": len(file.poses),
+        "trained_on": len(poses),
+        "labelled": {k: int(c) for k, c in zip(skeleton.keypoints, counts, strict=True)},
+    }
+    return TrainingSet(data.name, poses, images, data.share or float(len(poses))), description
