@@ -127,6 +127,8 @@ class Poses:
     def take(self, rows: Sequence[int] | NDArray[np.intp] | NDArray[np.bool_]) -> Poses:
         """The people at `rows` (indices or a mask), in that order; the images stay as they are."""
         rows = np.asarray(rows)
+        if not rows.size:
+            rows = np.zeros(0, dtype=np.intp)  # an empty list has no integer type
         per_person = ("xy", "visibility", "bbox_xywh", "area", "image_index", "ids", "crowd", "head_size")
         return replace(self, **{f: getattr(self, f)[rows] for f in per_person})
 

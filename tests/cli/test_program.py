@@ -1,0 +1,61 @@
+"""The program as a whole: quick to answer, and light until a command runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+RunCli = Callable[..., subprocess.CompletedProcess[str]]
+
+# What no command line may pay for before its command runs.
+_HEAVY = ("torch", "torchvision", "mmengine", "mmcv", "mmpose", "fiftyone", "numpy", "pandas", "pyarrow", "cv2")
+_HEAVY += ("onnxruntime", "scipy", "sklearn", "pycocotools", "faster_coco_eval", "matplotlib", "orjson")
+
+
+def test_help_answers_in_half_a_second(run_cli: RunCli) -> None:
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        assert run_cli("--help").returncode == 0
+        seconds.append(time.perf_counter() - start)
+    # The best of several: what the program costs, not what else the machine was doing.
+    assert min(seconds) < 0.5
+
+
+def test_the_program_imports_nothing_heavy_until_a_command_runs() -> None:
+    code = f"import sys; import annotext.cli.main; print([m for m in {_HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_says_what_it_does() -> None:
+    from annotext.cli.main import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert {"strip", "skeletons"} <= set(commands)
+    assert all(command.help for command in commands.values())
+
+
+def test_the_version_is_printed(run_cli: RunCli) -> None:
+    from annotext import __version__
+
+    assert run_cli("--version").stdout == f"annotext {__version__}\n"
+
+
+def test_a_wrong_command_line_exits_with_2(run_cli: RunCli) -> None:
+    assert run_cli("skeletons", "--no-such-option").returncode == 2
+
+
+@pytest.mark.parametrize("data", ["", "[1, NaN]", '{"annotations": []}'])
+def test_a_known_failure_exits_with_1_and_no_traceback(run_cli: RunCli, tmp_path: Path, data: str) -> None:
+    (tmp_path / "in.json").write_text(data)
+    done = run_cli("strip", tmp_path / "in.json", "-o", tmp_path / "out.json")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path / 'in.json'}: ") and "Traceback" not in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.json"]
