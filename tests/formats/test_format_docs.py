@@ -1,0 +1,31 @@
+"""The examples in docs/formats are real."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from annotext.formats.skeletons import read_skeleton
+
+_DOCS = Path(__file__).resolve().parents[2] / "docs" / "formats"
+
+
+@pytest.mark.parametrize("part", ["annotation", "header"])
+def test_the_example_of_an_extended_file_is_the_golden_one(part: str) -> None:
+    text = (_DOCS / "extended.md").read_text()
+    found = re.search(rf"<!-- golden: {part} -->\n```json\n(.*?)```", text, re.DOTALL)
+    assert found
+    golden = json.loads(Path(__file__).with_name("golden_extended_coco.json").read_text())
+    expected = golden["annotations"][0] if part == "annotation" else golden["info"]["annotext"]
+    assert json.dumps(json.loads(found[1])) == json.dumps(expected)
+
+
+def test_the_example_of_a_skeleton_can_be_read(tmp_path: Path) -> None:
+    found = re.search(r"```toml\n(.*?)```", (_DOCS / "skeletons.md").read_text(), re.DOTALL)
+    assert found
+    (tmp_path / "stick5.toml").write_text(found[1])
+    skeleton = read_skeleton(tmp_path / "stick5.toml")
+    assert skeleton.keypoints == ("head_top", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
