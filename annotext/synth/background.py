@@ -42,15 +42,17 @@ def _cut(rng: np.random.Generator, tiles: tuple[Picture, ...], width: int, heigh
 def add_grain(rng: np.random.Generator, image: Picture) -> Picture:
     """The image with sensor noise."""
     height, width = image.shape[:2]
-    strength = float(rng.uniform(0.3, 1.0))
+    strength = float(rng.uniform(0.2, 0.8))
     return cv2.addWeighted(image, 1.0, _cut(rng, _textures()[0], width, height), strength, -_GRAIN_MEAN * strength)  # type: ignore[return-value]
 
 
 def _colour(
     rng: np.random.Generator, low: tuple[int, int, int], high: tuple[int, int, int]
 ) -> tuple[float, float, float]:
-    b, g, r = rng.uniform(low, high)
-    return (float(b), float(g), float(r))
+    """A colour between two: mostly one mix of both, a little different per channel, so that greys stay greyish."""
+    common, *own = rng.random(4).tolist()
+    b, g, r = (a + (z - a) * (0.68 * common + 0.32 * t) for a, z, t in zip(low, high, own, strict=True))
+    return (b, g, r)
 
 
 def _gradient(top: tuple[float, ...], bottom: tuple[float, ...], width: int, height: int) -> Picture:
@@ -94,9 +96,9 @@ def _room(rng: np.random.Generator, width: int, height: int) -> Picture:
             if rng.random() < 0.6:
                 cv2.line(image, (int(x + w / 2), int(y)), (int(x + w / 2), int(y + h)), dark, 2)
         elif kind == 1:  # door
-            w = rng.uniform(34, 56)
-            _box(image, x, horizon - rng.uniform(0.45, 0.8) * height, w, height, dark)
-            _box(image, x + 3, horizon - 0.5 * height, w - 6, 0.5 * height, colour)
+            w, top = rng.uniform(34, 56), horizon - rng.uniform(0.45, 0.7) * height
+            _box(image, x, top, w, horizon - top, dark)
+            _box(image, x + 3, top + 3, w - 6, horizon - top - 3, colour)
         elif kind == 2:  # sofa, bed, cupboard
             w, h = rng.uniform(60, 150), rng.uniform(26, 64)
             _box(image, x, horizon - h * 0.6, w, h, dark)
@@ -176,7 +178,7 @@ def _park(rng: np.random.Generator, width: int, height: int) -> Picture:
 def _blurred(rng: np.random.Generator, width: int, height: int) -> Picture:
     base = np.empty((height, width, 3), np.uint8)
     base[:] = _colour(rng, (60, 60, 60), (190, 190, 190))
-    return _texture(rng, base, float(rng.uniform(0.4, 0.9)), coloured=True)
+    return _texture(rng, base, float(rng.uniform(0.2, 0.6)), coloured=rng.random() < 0.7)
 
 
 def _pitch(rng: np.random.Generator, width: int, height: int) -> Picture:
@@ -285,6 +287,31 @@ def _stage(rng: np.random.Generator, width: int, height: int) -> Picture:
         cv2.fillConvexPoly(overlay, beam.astype(np.int32), _colour(rng, (0, 0, 0), (255, 255, 255)), _AA)
         cv2.addWeighted(image, 0.72, overlay, 0.28, 0, dst=image)
     return image
+
+
+def paint_crowd(rng: np.random.Generator, image: Picture, owner: Picture, label: int) -> None:
+    """A group of tiny people at the horizon, in the picture and, as `label`, in the owner layer."""
+    height, width = owner.shape
+    size = float(rng.uniform(14, 22))
+    left, ground = float(rng.uniform(0, 0.6)) * width, float(rng.uniform(0.5, 0.75)) * height
+    for x in np.arange(left, min(left + rng.uniform(60, 130), width), size * 0.36):
+        foot = ground + float(rng.normal(0, size * 0.12))
+        body = (int(x), int(foot - size * 0.45))
+        cv2.ellipse(
+            image,
+            body,
+            (int(size * 0.2), int(size * 0.45)),
+            0,
+            0,
+            360,
+            _colour(rng, (20, 20, 20), (230, 230, 230)),
+            -1,
+            _AA,
+        )
+        cv2.ellipse(owner, body, (int(size * 0.2), int(size * 0.45)), 0, 0, 360, label, -1)
+        head = (int(x), int(foot - size))
+        cv2.circle(image, head, max(2, int(size * 0.14)), _colour(rng, (60, 80, 110), (170, 190, 225)), -1, _AA)
+        cv2.circle(owner, head, max(2, int(size * 0.14)), label, -1)
 
 
 SCENES: Mapping[str, Callable[[np.random.Generator, int, int], Picture]] = MappingProxyType(

@@ -18,6 +18,7 @@ class Domain:
     size: (low, high) of the figure's height relative to the image's.
     truncated: share of people who may leave the image, by up to `cut` of their size.
     scenes: share of each background of `background.SCENES`. occluders: (low, high) number per image, high excluded.
+    crowd: share of images with a distant group that nobody labels one by one.
     sport: kits instead of everyday clothes.
     blur: share of images out of focus. noise: share with grain. tint: spread of the white balance.
     jpeg_quality: 0-100.
@@ -36,6 +37,7 @@ class Domain:
     cut: float
     scenes: Mapping[str, float]
     occluders: tuple[int, int]
+    crowd: float
     sport: bool
     blur: float
     noise: float
@@ -69,6 +71,7 @@ EVERYDAY = Domain(
     cut=0.30,
     scenes={"room": 0.34, "street": 0.24, "park": 0.20, "blurred": 0.22},
     occluders=(0, 3),
+    crowd=0.02,
     sport=False,
     blur=0.25,
     noise=0.7,
@@ -102,8 +105,9 @@ SPORT = Domain(
     cut=0.16,
     scenes={"pitch": 0.3, "gym": 0.28, "snow": 0.14, "water": 0.14, "stage": 0.14},
     occluders=(0, 2),
+    crowd=0.0,
     sport=True,
     blur=0.45,
     noise=0.3,
-    tint=0.12,
+    tint=0.08,
 )

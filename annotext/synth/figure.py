@@ -35,7 +35,7 @@ class _Limb:
 
 
 def _limbs() -> dict[str, _Limb]:
-    limbs: dict[str, _Limb] = {"neck": _Limb("neck_base", "upper_neck", 0.036, 0.030)}
+    limbs: dict[str, _Limb] = {"neck": _Limb("neck_base", "upper_neck", 0.034, 0.028)}
     for s in SIDES:
         limbs |= {
             f"{s}_thigh": _Limb(f"{s}_hip", f"{s}_knee", 0.054, 0.033, 0.004),
@@ -126,8 +126,8 @@ _SKULL_PATCHES: dict[str, list[tuple[float, float]]] = {
         (-80, -22),
     ],
     "fringe": [(-70, 30), (-40, 46), (0, 52), (40, 46), (70, 30), (50, 24), (18, 30), (-30, 20)],
-    "left_eye": _circle(25, 3, 11, 8, 0.62),
-    "right_eye": _circle(-25, 3, 11, 8, 0.62),
+    "left_eye": _circle(25, 3, 10, 8, 0.62),
+    "right_eye": _circle(-25, 3, 10, 8, 0.62),
     "left_pupil": _circle(25, 3, 6.5, 6),
     "right_pupil": _circle(-25, 3, 6.5, 6),
     "left_brow": [(10, 14), (24, 19), (40, 14), (24, 14)],
@@ -165,7 +165,7 @@ _SKULL_PATCHES: dict[str, list[tuple[float, float]]] = {
     ],
 }
 # Circles of latitude round the vertical axis: what lies above (caps) or below (nape) is inside.
-_SKULL_CAPS: dict[str, tuple[float, int]] = {"nape_skin": (-32.0, -1), "cap": (26.0, 1), "headband": (34.0, 1)}
+_SKULL_CAPS: dict[str, tuple[float, int]] = {"nape_skin": (-56.0, -1), "cap": (26.0, 1), "headband": (34.0, 1)}
 _CAP_POINTS = 16
 _OUTLINE_POINTS = 20
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 7)
@@ -187,7 +187,14 @@ def _layout() -> dict[str, slice]:
     sizes |= {"skull": _OUTLINE_POINTS, "hair": _OUTLINE_POINTS, "jaw": _RING}
     sizes |= {name: len(corners) for name, corners in _SKULL_PATCHES.items()}
     sizes |= dict.fromkeys(_SKULL_CAPS, _CAP_POINTS)
-    sizes |= {"nose_shape": len(_NOSE), "left_ear_shape": 8, "right_ear_shape": 8, "seat": 8, "seat_back": 4}
+    sizes |= {
+        "nose_shape": len(_NOSE),
+        "left_ear_shape": 8,
+        "right_ear_shape": 8,
+        "seat": 8,
+        "seat_back": 4,
+        "seat_legs": 4,
+    }
     sizes |= {"keypoints": len(KEYPOINTS)}
     layout, at = {}, 0
     for name, size in sizes.items():
@@ -217,6 +224,7 @@ class Figures:
     shown: patch name -> (N,) float64 in [-1, 1], how far the patch faces the viewer, mean over its corners.
     joint_depth: (N, len(KEYPOINTS)) z of each keypoint, + nearer.
     head_box_xyxy: (N, 4) float64, body heights: the head without hair, from neck to top.
+    face_corners: (N, F) bool, which of the F corners of the patch "face" bound what is seen of it.
     """
 
     table: Array
@@ -225,6 +233,7 @@ class Figures:
     shown: Mapping[str, Array]
     joint_depth: Array
     head_box_xyxy: Array
+    face_corners: NDArray[np.bool_]
 
 
 def _sphere_directions(corners: list[tuple[float, float]]) -> Array:
@@ -290,7 +299,7 @@ def project_bodies(bodies: Bodies, distance: Array, light: Array) -> Figures:
     table[:, first + count : first + 2 * count] = lit.reshape(n, count, 2)
 
     shown = _project_trunk(table, bodies, flat)
-    head_box, skull_shown = _project_head(table, bodies, flat)
+    head_box, skull_shown, face_corners = _project_head(table, bodies, flat)
     _project_seat(table, bodies, flat)
 
     keypoints = [at[name] for name in KEYPOINTS]
@@ -328,6 +337,7 @@ def project_bodies(bodies: Bodies, distance: Array, light: Array) -> Figures:
         | {"left_ear": bodies.frames["head"][:, 2, 0], "right_ear": -bodies.frames["head"][:, 2, 0]},
         joint_depth=joints[:, keypoints, 2],
         head_box_xyxy=head_box,
+        face_corners=face_corners,
     )
 
 
@@ -397,7 +407,11 @@ def _facing_angle(across: Array, forward: Array) -> Array:
     return np.arctan2(forward[..., 2] / np.sqrt(b2), across[..., 2] / np.sqrt(a2))
 
 
-def _project_head(table: Array, bodies: Bodies, flat: Flatten) -> tuple[Array, dict[str, Array]]:
+# How far forward (cosine) the skull's rim still belongs to the face.
+_FACE_RIM = 0.15
+
+
+def _project_head(table: Array, bodies: Bodies, flat: Flatten) -> tuple[Array, dict[str, Array], NDArray[np.bool_]]:
     n = len(table)
     frame, length, centre = bodies.frames["head"], bodies.head_length, bodies.points["skull"]
     # The viewer's direction in the head's frame; a patch corner d is seen where d . w > 0 (normal of an ellipsoid).
@@ -419,6 +433,9 @@ def _project_head(table: Array, bodies: Bodies, flat: Flatten) -> tuple[Array, d
     rim = rim / np.maximum(np.linalg.norm(rim, axis=-1, keepdims=True), 1e-9)
     first = OUTLINES[next(iter(_SKULL_PATCHES))].start
     table[:, first : first + directions.shape[1]] = on_skull(rim)
+    # A corner pushed to a rim that is no longer face (seen from behind) bounds nothing.
+    size = len(_SKULL_PATCHES["face"])
+    face_corners = (facing[:, :size] > 0) | (rim[:, :size, 2] > _FACE_RIM)
 
     # The skull's outline: the great circle square to w.
     helper = np.where(np.abs(w[:, 1:2]) < 0.9, np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0]))
@@ -445,7 +462,7 @@ def _project_head(table: Array, bodies: Bodies, flat: Flatten) -> tuple[Array, d
         table[:, OUTLINES[f"{side}_ear_shape"]] = flat(shape)
 
     around = np.concatenate([outline, table[:, OUTLINES["jaw"]]], axis=1)
-    return np.concatenate([around.min(axis=1), around.max(axis=1)], axis=1), shown
+    return np.concatenate([around.min(axis=1), around.max(axis=1)], axis=1), shown, face_corners
 
 
 _SEAT = np.array(
@@ -457,4 +474,5 @@ _SEAT_BACK = np.array([[-0.15, -0.28, -0.14], [0.15, -0.28, -0.14], [0.15, 0.10,
 def _project_seat(table: Array, bodies: Bodies, flat: Flatten) -> None:
     root = bodies.frames["root"]
     table[:, OUTLINES["seat"]] = flat(np.einsum("nij,pj->npi", root, _SEAT))
+    table[:, OUTLINES["seat_legs"]] = flat(np.einsum("nij,pj->npi", root, _SEAT[4:] + np.array([0.0, 0.16, 0.0])))
     table[:, OUTLINES["seat_back"]] = flat(np.einsum("nij,pj->npi", root, _SEAT_BACK))

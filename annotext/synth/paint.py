@@ -22,6 +22,7 @@ SHIFT = 3
 # Owner of a pixel: person * PERSON_STRIDE + index into PARTS + 1; 0 is background.
 PERSON_STRIDE = 24
 OCCLUDER = 255
+CROWD = 250
 MOST_PEOPLE = 10
 
 _EDGE, _LIT = 92, 150
@@ -63,16 +64,17 @@ def paint_figure(
     outfit: Outfit,
     person: int,
     *,
+    face_corners: NDArray[np.bool_],
     sits: bool,
     seat: Colour,
     light: NDArray[np.float64],
 ) -> None:
     """Paint one person, farthest part first.
 
-    table: (TABLE_POINTS, 2) float64 image pixels. order: indices into PARTS. shown: how far patches face the viewer.
+    table: (TABLE_POINTS, 2) float64 image pixels. order: indices into PARTS. shown, face_corners: see `Figures`.
     person: 0-based index in this image, below MOST_PEOPLE. light: (2,) unit vector toward the light.
     """
-    brush = _Brush(canvas, fixed(table), shown, outfit, person, light)
+    brush = _Brush(canvas, fixed(table), shown, face_corners, outfit, person, light)
     if sits:
         brush.seat(seat)
     for index in order:
@@ -87,12 +89,14 @@ class _Brush:
         canvas: Canvas,
         points: Points,
         shown: dict[str, float],
+        face_corners: NDArray[np.bool_],
         outfit: Outfit,
         person: int,
         light: NDArray[np.float64],
     ) -> None:
         self.colour, self.relief, self.owner = canvas.colour, canvas.relief, canvas.owner
         self.points, self.shown, self.outfit, self.light = points, shown, outfit, light
+        self.face_corners = face_corners
         self.base = person * PERSON_STRIDE + 1
         skull = points[OUTLINES["skull"]]
         self.head_px = float(np.ptp(skull, axis=0).max()) / (1 << SHIFT)
@@ -103,6 +107,8 @@ class _Brush:
         return self.points[OUTLINES[outline]]
 
     def seat(self, colour: Colour) -> None:
+        for top, foot in zip(self.at("seat")[4:], self.at("seat_legs"), strict=True):
+            cv2.polylines(self.colour, [np.stack([top, foot])], False, shade(colour, 0.6), self.line + 1, _AA, SHIFT)
         fill(self.colour, cv2.convexHull(self.at("seat_back")), shade(colour, 0.85))
         fill(self.colour, cv2.convexHull(self.at("seat")), colour)
 
@@ -229,23 +235,25 @@ class _Brush:
             fill(self.colour, at("hair"), outfit.hair)
             cv2.fillConvexPoly(self.owner, at("hair"), owner, 8, SHIFT)
             fill(self.relief, at("hair"), _EDGE + 8)
-        fill(self.colour, hull, outfit.skin if bald else outfit.hair)
+        fill(self.colour, hull, outfit.skin)
+        if not bald:
+            fill(self.colour, at("skull"), outfit.hair)
         cv2.fillConvexPoly(self.owner, hull, owner, 8, SHIFT)
         fill(self.relief, hull, _EDGE + 8)
         centre = hull.mean(axis=0)
         lit = centre + (hull - centre) * 0.68 + self.light * self.head_px
         fill(self.relief, np.rint(lit).astype(np.int32), _LIT - 8)
         if not bald and outfit.hair_style == "short":
-            fill(self.colour, cv2.convexHull(np.concatenate([at("nape_skin"), at("jaw")])), shade(outfit.skin, 0.94))
-        if shown["face"] > -0.62:
-            face = at("face")
+            fill(self.colour, cv2.convexHull(at("nape_skin")), shade(outfit.skin, 0.94))
+        face = at("face")[self.face_corners]
+        if len(face) > 2 and shown["face"] > -0.45:
             if shown["face"] > -0.2:
                 face = np.concatenate([face, at("jaw")])
             fill(self.colour, cv2.convexHull(face), outfit.skin)
         if not bald and shown["fringe"] > 0.2 and outfit.hair_style != "short":
             cv2.fillPoly(self.colour, [at("fringe")], outfit.hair, _AA, SHIFT)
         self.ears(owner)
-        if shown["face"] > -0.35:
+        if shown["face"] > -0.4:
             self.face(owner)
         if outfit.hat != "none":
             self.hat(owner)
@@ -271,7 +279,7 @@ class _Brush:
                     fill(self.colour, at(cheek), (b * 0.92, g * 0.92, min(r * 1.04, 250.0)))
         for side in ("left", "right"):
             if shown[f"{side}_eye"] > 0.06:
-                if px > 13:
+                if px > 15:
                     fill(self.colour, at(f"{side}_eye"), (236, 236, 236))
                     fill(self.colour, at(f"{side}_pupil"), (34, 26, 24))
                 else:

@@ -19,7 +19,7 @@ from annotext.synth.domains import Domain
 from annotext.synth.draws import Draws, draw_rows
 from annotext.synth.figure import KEYPOINTS, OUTLINES, PARTS, Figures, project_bodies
 from annotext.synth.outfits import sample_outfit
-from annotext.synth.paint import MOST_PEOPLE, OCCLUDER, PERSON_STRIDE, Canvas, finish_relief, paint_figure
+from annotext.synth.paint import CROWD, MOST_PEOPLE, OCCLUDER, PERSON_STRIDE, Canvas, finish_relief, paint_figure
 from annotext.synth.postures import sample_angles
 
 # A person nobody could label is drawn again: fewer visible pixels, fewer visible keypoints (of 21), a smaller figure.
@@ -62,10 +62,11 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture, (H, W, 3) uint8 BGR, and its people, smallest first."""
+    """A picture, (H, W, 3) uint8 BGR, and its people, smallest first; `crowd`: (H, W), what is seen of a far group."""
 
     image: NDArray[np.uint8]
     people: tuple[Person, ...]
+    crowd: NDArray[np.bool_] | None = None
 
 
 def render(domain: Domain, generators: Sequence[np.random.Generator], counts: Sequence[int]) -> list[Scene | None]:
@@ -117,6 +118,8 @@ class _Picture:
         names, shares = tuple(domain.scenes), np.cumsum(list(domain.scenes.values()))
         scene = names[int(np.searchsorted(shares / shares[-1], rng.random(), side="right"))]
         canvas = Canvas.on(background.SCENES[scene](rng, self.width, self.height))
+        if rng.random() < domain.crowd:
+            background.paint_crowd(rng, canvas.colour, canvas.owner, CROWD)
         tables = self._place()
         for person, (index, table) in enumerate(zip(self.who, tables, strict=True)):
             self._paint(canvas, person, index, table)
@@ -129,9 +132,9 @@ class _Picture:
                 return None
             people.append(seen)
         tallest = max(float(np.ptp(t[_BODY, 1])) for t in tables)
-        return Scene(
-            self._finish(finish_relief(canvas, 3 if tallest < 90 else 5 if tallest < 170 else 7)), tuple(people)
-        )
+        image = self._finish(finish_relief(canvas, 3 if tallest < 90 else 5 if tallest < 170 else 7))
+        crowd = canvas.owner == CROWD
+        return Scene(image, tuple(people), crowd if crowd.sum() >= LEAST_AREA else None)
 
     def _place(self) -> list[NDArray[np.float64]]:
         """Tables in image pixels, farthest person first (the smallest is taken to be the farthest)."""
@@ -153,8 +156,8 @@ class _Picture:
             slack = frame - extent * scale
             at = rng.uniform(np.minimum(-over, slack + over), np.maximum(-over, slack + over))
             # People stand on the ground: the larger, the lower.
-            if not may_leave and rng.random() < 0.7:
-                at[1] = slack[1] * (0.5 + 0.5 * rng.random())
+            if not may_leave and rng.random() < 0.85:
+                at[1] = slack[1] * (1 - 0.45 * rng.random() ** 2)
             placed.append((scale, table * scale + (at - low * scale)))
         ranked = sorted(range(len(placed)), key=lambda i: placed[i][0])
         # Painted, and listed in the files, smallest first.
@@ -177,6 +180,7 @@ class _Picture:
             {name: float(values[index]) for name, values in figures.shown.items()},
             outfit,
             person,
+            face_corners=figures.face_corners[index],
             sits=bool(self.sits[index]),
             seat=tuple(float(c) for c in rng.uniform((30, 40, 50), (190, 200, 210))),  # type: ignore[arg-type]
             light=self.light[index],

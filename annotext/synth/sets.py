@@ -32,6 +32,8 @@ CHUNK = 48
 _ATTEMPTS = 200
 _PLAN_KEY = 2**32 - 1
 _HALPE_POINTS = 136
+# COCO's own way to number crowds.
+_FIRST_CROWD_ID = 900_100_000_000
 # MPII boxes are a little larger than the person.
 _MPII_MARGIN = 1.06
 
@@ -152,6 +154,8 @@ def make_chunk(chunk: Chunk) -> Made:
             else:
                 made.records.append(_coco_record(kind.name, person, written_xy, written_v, annotation_id, image_id))
             person_index += 1
+        if scene.crowd is not None and kind.name != "mpii":
+            made.records.append(_crowd_record(kind.name, scene.crowd, image_id))
     return Made(made.images, made.records, made.truth, size)
 
 
@@ -231,6 +235,26 @@ def _coco_record(
         "bbox": _rounded(person.bbox_xywh, 2),
         "category_id": 1,
         "id": annotation_id,
+    }
+
+
+def _crowd_record(name: SetName, mask: NDArray[np.bool_], image_id: int) -> Json:
+    """A group nobody labelled one by one: iscrowd 1, run lengths instead of polygons, no keypoints."""
+    columns = mask.ravel(order="F")
+    changes = np.flatnonzero(columns[1:] != columns[:-1]) + 1
+    counts = np.diff(np.concatenate([[0], changes, [columns.size]])).tolist()
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    x, y = int(cols[0]), int(rows[0])
+    return {
+        "segmentation": {"counts": [0, *counts] if columns[0] else counts, "size": list(mask.shape)},
+        "num_keypoints": 0,
+        "area": float(mask.sum()),
+        "iscrowd": 1,
+        "keypoints": [0] * (3 * (len(COCO17) if name == "coco" else _HALPE_POINTS)),
+        "image_id": image_id,
+        "bbox": [float(x), float(y), float(cols[-1] + 1 - x), float(rows[-1] + 1 - y)],
+        "category_id": 1,
+        "id": _FIRST_CROWD_ID + image_id,
     }
 
 

@@ -23,13 +23,15 @@ ALL_SETS = tuple(SETS)
 
 @dataclass(frozen=True)
 class SetReport:
-    """What one set holds. `labelled`: keypoints with v > 0 in the label file; `blank`: people without any."""
+    """What one set holds. `labelled`: keypoints with v > 0 in the label file; `blank`: people without any; `crowds`:
+    boxes round groups, not counted as people."""
 
     name: str
     people: int
     images: int
     labelled: int
     blank: int
+    crowds: int
     image_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,6 +41,7 @@ class SetReport:
             "images": self.images,
             "labelled_keypoints": self.labelled,
             "people_without_keypoints": self.blank,
+            "crowds": self.crowds,
             "image_bytes": self.image_bytes,
         }
 
@@ -161,10 +164,12 @@ def _write_set(kind: SetKind, folder: Path, made: list[Made]) -> SetReport:
     truth = [record for part in made for record in part.truth]
     (folder / "annotations.json").write_bytes(orjson.dumps(document(kind, images, records)))
     (folder / "truth.json").write_bytes(orjson.dumps(truth_document(kind, images, truth)))
-    counts = [_labelled(record) for record in records]
+    people = [record for record in records if not record.get("iscrowd")]
+    counts = [_labelled(record) for record in people]
     return SetReport(
         name=kind.name,
-        people=len(records),
+        people=len(people),
+        crowds=len(records) - len(people),
         images=len(images),
         labelled=sum(counts),
         blank=counts.count(0),
