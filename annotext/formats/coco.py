@@ -87,6 +87,9 @@ def check_lists(document: Mapping[str, Any], faults: Faults) -> bool:
                         faults.file(f"categories[{row}]", f"is {kind_of(record)}, expected an object")
     if "info" in document and not isinstance(document["info"], dict):
         faults.file("info", f"is {kind_of(document['info'])}, expected an object")
+    elif EXTENDED_KEY in document.get("info", {}) and header_of(document) is None:
+        found = kind_of(document["info"][EXTENDED_KEY])
+        faults.file(f"info.{EXTENDED_KEY}", f"is {found}, expected the header of an extended file", "rename this key")
     return not faults.fatal
 
 
