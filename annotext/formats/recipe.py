@@ -281,7 +281,7 @@ def recipe_folders() -> tuple[Path, ...]:
 
 
 def find_recipe(name_or_path: str) -> Path:
-    """The recipe file: a path, or the name of a shipped recipe without `.toml`. Raises InputError naming what exists."""
+    """The file of a recipe: a path, or the name of a shipped one without `.toml`. Raises InputError."""
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.exists():
         if not path.is_file():
@@ -403,7 +403,7 @@ def _value(hint: Any, value: Any, pointer: str, report: Callable[..., None]) -> 
         )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+    if not isinstance(value, typing.cast(type, hint)) or (isinstance(value, bool) and hint is not bool):
         report(pointer, f"expected {_NAMES[hint]}, got {_said(value)}")
         return None
     if hint is float and not abs(value) < float("inf"):

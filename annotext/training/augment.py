@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import cv2
 import numpy as np
@@ -139,23 +140,22 @@ def random_crop_matrix(
 def jitter(crop: NDArray[np.uint8], augment: AugmentRecipe, rng: np.random.Generator) -> NDArray[np.uint8]:
     """(h, w, 3) BGR crop -> a new one with colours shifted, perhaps blurred, perhaps a patch erased to black."""
     h, w = crop.shape[:2]
+    out: Any = crop.copy()
     gains = rng.uniform(-1, 1, 3) * augment.hsv * rng.integers(0, 2, 3)
     if gains.any():
         table = np.arange(256)[:, None] + np.trunc(gains)
-        hsv = cv2.cvtColor(crop, cv2.COLOR_BGR2HSV)
+        hsv = cv2.cvtColor(out, cv2.COLOR_BGR2HSV)
         table[:, 0] %= 180
         lookup = np.clip(table, 0, 255).astype(np.uint8)[None]
-        crop = cv2.cvtColor(cv2.LUT(hsv, lookup), cv2.COLOR_HSV2BGR)
-    else:
-        crop = crop.copy()
+        out = cv2.cvtColor(cv2.LUT(hsv, lookup), cv2.COLOR_HSV2BGR)
     if rng.random() < augment.blur:
         side = int(rng.integers(3, 8))
-        crop = cv2.blur(crop, (side, side))
+        out = cv2.blur(out, (side, side))
     if rng.random() < augment.median_blur:
-        crop = cv2.medianBlur(crop, int(rng.choice([3, 5, 7])))
+        out = cv2.medianBlur(out, int(rng.choice([3, 5, 7])))
     if rng.random() < augment.erase:
         low, high = augment.erase_size
-        eh, ew = (int(round(side * rng.uniform(low, high))) for side in (h, w))
+        eh, ew = (round(side * rng.uniform(low, high)) for side in (h, w))
         top, left = int(rng.integers(0, h - eh + 1)), int(rng.integers(0, w - ew + 1))
-        crop[top : top + eh, left : left + ew] = 0
-    return crop
+        out[top : top + eh, left : left + ew] = 0
+    return out

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from annotext.core.problems import InputError
+from annotext.training import bridge
 
 _KEPT = 2
 
@@ -36,14 +40,26 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def allowed_classes() -> list[Any]:
-    """What a checkpoint of MMEngine's making holds beside tensors: its log history and numpy numbers. Nothing in this
-    list runs code of the file's choosing when it is built."""
-    import numpy as np
+    """What MMEngine's own checkpoints hold beside tensors: its log history and numpy numbers.
+
+    Building any of these runs no code of the file's choosing. Files of numpy 1 name the same functions by an older
+    module, hence the pairs. The log history asks for `getattr` to find its own statistics; it gets one that knows
+    nothing else.
+    """
+    bridge.install()
     from mmengine.logging.history_buffer import HistoryBuffer
 
-    scalars = [np.dtype, np.ndarray, *(type(np.dtype(t)) for t in ("f8", "f4", "i8", "i4", "b1"))]
-    builders = [np.core.multiarray.scalar, np.core.multiarray._reconstruct] if hasattr(np, "core") else []
-    return [HistoryBuffer, *scalars, *builders]
+    multiarray = importlib.import_module("numpy._core.multiarray")
+    functions = [multiarray.scalar, multiarray._reconstruct]
+    old_names = [(f, f"numpy.core.multiarray.{f.__name__}") for f in functions]
+    numbers = [type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "b1")]
+
+    def statistic(owner: Any, name: str) -> Any:
+        if owner is not HistoryBuffer or name not in ("min", "max", "mean", "current"):
+            raise ValueError(f"getattr({owner}, {name!r}) is not allowed")
+        return getattr(HistoryBuffer, name)
+
+    return [(statistic, "builtins.getattr"), HistoryBuffer, np.ndarray, np.dtype, *numbers, *functions, *old_names]
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -57,13 +73,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(allowed_classes()):
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, ... by kind of damage
-        reason = str(error).strip().splitlines()
-        raise InputError.single(
-            path,
-            "",
-            f"cannot be read as weights: {reason[0] if reason else type(error).__name__}",
-            "only tensors and plain values are read from a checkpoint; it is damaged, or it holds other objects",
-        ) from None
+        wanted = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
+        problem = f"holds {wanted[1]}, which is not loaded" if wanted else "is damaged, or no checkpoint of torch"
+        hint = "only tensors, plain values and MMEngine's log history are read; nothing else is unpickled"
+        raise InputError.single(path, "", problem, hint if wanted else "") from None
     if not isinstance(state, dict):
         raise InputError.single(path, "", f"holds {type(state).__name__}, expected a dict of weights")
     return state
@@ -87,10 +100,11 @@ def initialise(model: nn.Module, path: Path) -> dict[str, int]:
         if k.startswith("backbone.") and k not in fitting and not k.endswith("num_batches_tracked")
     ]
     if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise InputError.single(
             path,
             "",
-            f"these are not the backbone's weights: {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}",
+            f"these are not the backbone's weights: {'; '.join(wrong[:3])}{more}",
             "student.init must be a checkpoint of the same model",
         )
     model.load_state_dict(fitting, strict=False)

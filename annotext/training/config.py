@@ -129,7 +129,7 @@ def runner_config(recipe: Recipe, *, keypoints: int, people: int) -> Config:
     }
     if recipe.optim.clip:
         optim_wrapper["clip_grad"] = {"max_norm": recipe.optim.clip}
-    config = Config(
+    return Config(
         {
             "default_scope": "mmpose",
             "model": model_config(recipe, keypoints),
@@ -143,4 +143,3 @@ def runner_config(recipe: Recipe, *, keypoints: int, people: int) -> Config:
             "env_cfg": {"cudnn_benchmark": True, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
         }
     )
-    return config

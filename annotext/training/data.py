@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -149,7 +149,7 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
         matrix, flip = random_crop_matrix(
             poses.bbox_xywh[row], xy, labelled, self.halves, self.input_wh, self.expand, augment, rng
         )
-        crop = cv2.warpAffine(image, matrix, self.input_wh, flags=cv2.INTER_LINEAR)
+        crop: Any = cv2.warpAffine(image, matrix, self.input_wh, flags=cv2.INTER_LINEAR)
         crop = jitter(crop, augment, rng)
         points = geometry.apply_affine(matrix, xy)
         if flip:
@@ -168,7 +168,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises InputError when the file is missing or no image.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    image: Any = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         problem = "cannot be read as an image" if path.exists() else "image not found"
         raise InputError.single(path, "", problem)

@@ -1,4 +1,7 @@
-"""What happens around a training step: the loop, progress, metrics, checkpoints, moving average."""
+"""What happens around a training step: the loop, progress, metrics, checkpoints, moving average.
+
+`runner` is MMEngine's Runner, whose attributes have too many types to be declared here.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ bridge.install()
 
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.registry import LOOPS  # noqa: E402
-from mmengine.runner import BaseLoop, Runner  # noqa: E402
+from mmengine.runner import BaseLoop  # noqa: E402
 
 # Steps between two lines of metrics.jsonl.
 METRICS_EVERY = 20
@@ -32,7 +35,7 @@ class StepLoop(BaseLoop):
     """A fixed number of steps. A resumed run asks the batch sampler to start where it stopped; MMEngine's own loop
     would load, and throw away, everything before. A run that is interrupted calls its hooks before it goes."""
 
-    def __init__(self, runner: Runner, dataloader: Any, max_iters: int) -> None:
+    def __init__(self, runner: Any, dataloader: Any, max_iters: int) -> None:
         super().__init__(runner, dataloader)
         self.max_iters, self.max_epochs = max_iters, 1
         self.iter, self.epoch = 0, 0
@@ -41,7 +44,8 @@ class StepLoop(BaseLoop):
     def run(self) -> nn.Module:
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
-        self.dataloader.batch_sampler.start = self.iter
+        sampler: Any = self.dataloader.batch_sampler
+        sampler.start = self.iter
         self.runner.model.train()
         try:
             for batch in self.dataloader:
@@ -60,8 +64,8 @@ class StepLoop(BaseLoop):
 
 
 class MovingAverage(Hook):
-    """Keeps an exponential moving average of weights and buffers (MMEngine ExpMomentumEMA: the first steps, of no worth,
-    are forgotten faster). `average` holds it by state-dict name; on the model's device."""
+    """Keeps an exponential moving average of weights and buffers (MMEngine's ExpMomentumEMA: the first steps, of no
+    worth, are forgotten faster). `average` holds it by state-dict name, on the model's device."""
 
     priority = "NORMAL"
     _GAMMA = 2000
@@ -71,12 +75,12 @@ class MovingAverage(Hook):
         self.average: dict[str, Tensor] = {}
         self.steps = 0
 
-    def before_train(self, runner: Runner) -> None:
+    def before_train(self, runner: Any) -> None:
         if not self.average:
             self.average = {k: v.detach().clone() for k, v in runner.model.state_dict().items()}
 
     @torch.no_grad()
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
         momentum = (1 - self.momentum) * math.exp(-(1 + self.steps) / self._GAMMA) + self.momentum
         for name, value in runner.model.state_dict().items():
             kept = self.average[name]
@@ -102,7 +106,7 @@ class Checkpoints(Hook):
         self.saved = -1
         self.done = 0
 
-    def before_train(self, runner: Runner) -> None:
+    def before_train(self, runner: Any) -> None:
         path = last_checkpoint(self.folder) if self.resume else None
         if path is None:
             return
@@ -119,16 +123,16 @@ class Checkpoints(Hook):
             self.average.average = {k: v.to(device) for k, v in state["average"].items()}
             self.average.steps = state["step"]
 
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
         self.done = runner.iter + 1
         if self.done % self.every == 0:
             self._save(runner)
 
-    def after_train(self, runner: Runner) -> None:
+    def after_train(self, runner: Any) -> None:
         if self.done != self.saved and self.done > 0:
             self._save(runner)
 
-    def _save(self, runner: Runner) -> None:
+    def _save(self, runner: Any) -> None:
         state = {
             "step": self.done,
             "recipe": self.recipe,
@@ -142,7 +146,7 @@ class Checkpoints(Hook):
         self.saved = self.done
 
 
-def _schedulers(runner: Runner) -> Sequence[Any]:
+def _schedulers(runner: Any) -> Sequence[Any]:
     found = runner.param_schedulers
     return found if isinstance(found, list) else [s for group in found.values() for s in group]
 
@@ -165,7 +169,7 @@ class Metrics(Hook):
         self.count = 0
         self.last: dict[str, float] = {}
 
-    def before_train_epoch(self, runner: Runner) -> None:
+    def before_train_epoch(self, runner: Any) -> None:
         # Not in before_train: there a resumed run learns where it stopped.
         done = runner.iter
         lines = self.path.read_text().splitlines() if done and self.path.exists() else []
@@ -185,7 +189,7 @@ class Metrics(Hook):
         self.task = self.progress.add_task(self.label, total=runner.max_iters, completed=done, shown="")
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
     ) -> None:
         for name, value in (outputs or {}).items():
             held = self.sums.get(name)
@@ -204,5 +208,5 @@ class Metrics(Hook):
             self.progress.update(self.task, shown=f"loss {means['loss']:.4f}  lr {rate:.2e}")
         self.progress.update(self.task, completed=step)
 
-    def after_train(self, runner: Runner) -> None:
+    def after_train(self, runner: Any) -> None:
         self.progress.stop()

@@ -31,7 +31,7 @@ class TrainingData:
 
 
 def recipe_skeleton(recipe: Recipe, source: str) -> Skeleton:
-    """The union of the recipe's skeletons (paper eq. 1). Raises InputError for an unknown name; `source` is the recipe."""
+    """The union of the recipe's skeletons (paper eq. 1). Raises InputError for an unknown name; source: the recipe."""
     known = known_skeletons()
     unknown = [
         Problem(

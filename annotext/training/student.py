@@ -20,7 +20,7 @@ bridge.install()
 from mmengine.model import BaseModel  # noqa: E402
 from mmpose.registry import MODELS  # noqa: E402
 
-import annotext.training.nano  # noqa: E402
+import annotext.training.nano  # noqa: E402, F401  (registers nano's parts)
 from annotext.training.loss import ConditionalSimCCLoss  # noqa: E402
 
 # ImageNet's mean and standard deviation of RGB values 0-255, as in every RTMPose config.
@@ -36,6 +36,9 @@ class Student(BaseModel):
     backbone under bfloat16 autocast; head and loss always compute in float32. channels_last: memory layout of the
     backbone's input and weights.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
