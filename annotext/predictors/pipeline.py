@@ -91,7 +91,8 @@ Loaded = tuple[tuple[int, int], list[NDArray[np.uint8]]]
 def _rows_by_image(poses: Poses) -> dict[int, NDArray[np.intp]]:
     order = np.argsort(poses.image_index, kind="stable")
     index, start = np.unique(poses.image_index[order], return_index=True)
-    return {int(i): rows for i, rows in zip(index, np.split(order, start[1:]), strict=True)}
+    ends = [*start[1:], len(order)]
+    return {int(i): order[s:e] for i, s, e in zip(index, start, ends, strict=False)}
 
 
 def _load_ahead(
