@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,13 +19,15 @@ _HEAVY += ("onnxruntime", "scipy", "sklearn", "pycocotools", "faster_coco_eval",
 
 
 def test_help_answers_in_half_a_second(run_cli: RunCli) -> None:
-    seconds = []
-    for _ in range(7):
-        start = time.perf_counter()
+    # Processor time of the process, all of it start-up: on an idle machine this is how long one waits, and a busy
+    # machine cannot spoil it. Several tries, because two busy threads of one core slow each other down.
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert run_cli("--help").returncode == 0
-        seconds.append(time.perf_counter() - start)
-    # The best of several: what the program costs, not what else the machine was doing.
-    assert min(seconds) < 0.5
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert any(seconds() < 0.5 for _ in range(10))
 
 
 def test_the_program_imports_nothing_heavy_until_a_command_runs() -> None:
