@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from annotext.formats.coco import header_of
 from annotext.formats.extended import strip_document
 from annotext.formats.jsonio import read_json, write_json
@@ -27,7 +29,7 @@ class StripReport:
 
     def summary(self) -> str:
         points = "1 added keypoint" if self.keypoints == 1 else f"{self.keypoints} added keypoints"
-        return f"{self.output}: the input again; {points} taken from each of {self.people} people"
+        return f"{escape(self.output)}: the input again; {points} taken from each of {self.people} people"
 
 
 def strip_file(path: str | Path, output: str | Path, *, force: bool = False) -> StripReport:

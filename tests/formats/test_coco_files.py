@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,15 @@ def test_a_real_file_has_the_people_it_is_known_to_have(
 ) -> None:
     poses = read_annotations(real / name).poses
     assert (len(poses), int(poses.has_keypoints.sum()), int(poses.crowd.sum())) == (people, labelled, crowds)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_almost_all_of_coco_train_reads(real: Path, tmp_path: Path) -> None:
+    packed = real / "coco/annotations/person_keypoints_train2017_reconstructed.json.gz"
+    (tmp_path / "train.json").write_bytes(gzip.decompress(packed.read_bytes()))
+    poses = read_annotations(tmp_path / "train.json").poses
+    assert (len(poses), len(poses.images), bool(poses.has_keypoints.all())) == (146_386, 54_916, True)
 
 
 @pytest.mark.real
