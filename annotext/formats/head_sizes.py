@@ -48,7 +48,7 @@ def _load(path: Path) -> dict[str, Any]:
         return loadmat(path, struct_as_record=False, squeeze_me=False)
     except OSError as error:
         raise InputError.single(path, "", f"cannot be read ({error.strerror or error})") from None
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except Exception as error:  # scipy raises a dozen kinds for a file that is something else or cut short
         raise InputError.single(path, "", f"is no MATLAB file that can be read ({error})") from None
 
 

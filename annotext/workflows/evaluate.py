@@ -97,8 +97,8 @@ class EvaluationReport:
             f"[bold]{self.judged}[/bold] against {self.truth}: {people['matched']} people, "
             f"{len(self.keypoints)} keypoints compared",
             "",
-            f"OKS  mean {_text(self.oks_mean, 3)} over {people['with_oks']} people; sigmas {self.sigma_set.name} "
-            f"({self.sigma_set.source})",
+            f"OKS  mean {_text(self.oks_mean, 3)} over {people['with_oks']} people, sigmas {self.sigma_set.name}",
+            f"     [dim]{self.sigma_set.source}[/dim]",
             *_figure_lines(self.average_precision),
             "",
         ]
@@ -110,8 +110,9 @@ class EvaluationReport:
             line += f"{_text(figures.pck, 1):>9}"
             lines.append(line + "".join(f"{_text(values[name], 1):>10}" for values in self.pckh.values()))
         pooled = [k for k in POOLED_JOINTS if k in self.keypoints]
-        mean = "".join(f"{_text(values['mean'], 1):>10}" for values in self.pckh.values())
-        lines.append(f"{f'PCKh mean, {len(pooled)} MPII joints pooled':<51}{mean}")
+        if pooled:
+            mean = "".join(f"{_text(values['mean'], 1):>10}" for values in self.pckh.values())
+            lines.append(f"{f'PCKh mean, {len(pooled)} MPII joints pooled':<51}{mean}")
         if self.added:
             lines += ["", f"[bold]{'added point':<16}{'source':<11}{'n':>7}{'error px':>10}{'PCK@0.2':>9}[/bold]"]
             for name, sources in self.added.items():
