@@ -17,9 +17,8 @@ from annotext.synth.sets import SETS, chunks, make_chunk
 
 def main(people: int) -> None:
     """Time every set in this process."""
-    print(
-        f"{'set':<7}{'people':>8}{'images':>8}{'people/s cpu':>14}{'people/s wall':>15}{'kB/image':>10}{'MB per 8,000 people':>21}"
-    )
+    columns = ("people", "images", "people/s cpu", "people/s wall", "kB/image", "MB/8k people")
+    print(f"{'set':<7}" + "".join(f"{column:>15}" for column in columns))
     for name, kind in SETS.items():
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "images").mkdir()
@@ -30,10 +29,8 @@ def main(people: int) -> None:
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         drawn, images = sum(len(m.truth) for m in made), sum(len(m.images) for m in made)
         size = sum(m.image_bytes for m in made)
-        print(
-            f"{name:<7}{drawn:>8}{images:>8}{drawn / cpu:>14.0f}{drawn / wall:>15.0f}"
-            f"{size / images / 1e3:>10.1f}{size / drawn * 8000 / 1e6:>21.0f}"
-        )
+        values = (drawn, images, drawn / cpu, drawn / wall, size / images / 1e3, size / drawn * 8000 / 1e6)
+        print(f"{name:<7}" + "".join(f"{value:>15.0f}" for value in values))
 
 
 if __name__ == "__main__":

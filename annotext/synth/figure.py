@@ -220,7 +220,7 @@ class Figures:
     table: (N, TABLE_POINTS, 2) float64, body heights; each outline at its `OUTLINES` slice, also the "keypoints".
     order: (N, len(PARTS)) indices into `PARTS`, farthest first.
     toward: name -> (N,) float64 in [-1, 1], how far a direction points at the viewer: `chest`, `face`, `face_left`,
-        `chest_left`, `hips_left`.
+        `chest_left`, `hips_left`, `left_eye`, `right_eye`.
     shown: patch name -> (N,) float64 in [-1, 1], how far the patch faces the viewer, mean over its corners.
     joint_depth: (N, len(KEYPOINTS)) z of each keypoint, + nearer.
     head_box_xyxy: (N, 4) float64, body heights: the head without hair, from neck to top.
@@ -331,6 +331,8 @@ def project_bodies(bodies: Bodies, distance: Array, light: Array) -> Figures:
             "hips_left": bodies.frames["root"][:, 2, 0],
             "face": bodies.frames["head"][:, 2, 2],
             "face_left": bodies.frames["head"][:, 2, 0],
+            "left_eye": skull_shown["left_eye"],
+            "right_eye": skull_shown["right_eye"],
         },
         shown=shown
         | skull_shown

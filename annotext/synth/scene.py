@@ -279,6 +279,8 @@ _FACING = {
     KEYPOINTS.index(name): rule
     for name, rule in {
         "nose": ("face", 1.0, -0.10),
+        "left_eye": ("left_eye", 1.0, 0.06),
+        "right_eye": ("right_eye", 1.0, 0.06),
         "left_ear": ("face_left", 1.0, -0.20),
         "right_ear": ("face_left", -1.0, -0.20),
         "left_shoulder": ("chest_left", 1.0, -0.80),

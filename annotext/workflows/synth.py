@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -95,12 +95,18 @@ def synthesise(
     given, or is given and the folder was not made by this function.
     """
     _check(out, people, seed, sets, workers, force=force)
-    half_done = out.with_name(out.name + ".tmp")
-    if half_done.exists():
-        shutil.rmtree(half_done)
+    target = out.resolve()
+    half_done, replaced = (target.with_name(target.name + end) for end in (".tmp", ".old.tmp"))
+    for leftover in (half_done, replaced):
+        _clear(leftover)
     jobs: list[Chunk] = []
     for name in sets:
-        (half_done / name / "images").mkdir(parents=True)
+        try:
+            (half_done / name / "images").mkdir(parents=True)
+        except OSError as error:
+            raise InputError.single(
+                half_done, "", f"cannot be made: {error.strerror}", "choose another --out"
+            ) from None
         jobs += chunks(SETS[name], people, seed, half_done / name, harder=harder)
     try:
         made: dict[str, list[Made]] = {name: [] for name in sets}
@@ -112,9 +118,10 @@ def synthesise(
         reports = tuple(_write_set(SETS[name], half_done / name, made[name]) for name in sets)
         report = SynthReport(out, seed, harder, reports)
         (half_done / "synth.json").write_bytes(orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2) + b"\n")
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(half_done, out)
+        if target.exists():
+            os.replace(target, replaced)
+        os.replace(half_done, target)
+        shutil.rmtree(replaced, ignore_errors=True)
     except BaseException:
         shutil.rmtree(half_done, ignore_errors=True)
         raise
@@ -145,7 +152,16 @@ def _check(out: Path, people: int, seed: int, sets: Sequence[str], workers: int 
         )
 
 
-def _make(jobs: list[Chunk], workers: int | None):
+def _clear(leftover: Path) -> None:
+    """Remove what an interrupted run left behind; refuse to remove anything else."""
+    if not leftover.exists():
+        return
+    if not leftover.is_dir() or {p.name for p in leftover.iterdir()} - {*SETS, "synth.json"}:
+        raise InputError.single(leftover, "", "is in the way and was not made by annotext synth", "move it")
+    shutil.rmtree(leftover)
+
+
+def _make(jobs: list[Chunk], workers: int | None) -> Iterator[Made]:
     """The results in the order of the jobs."""
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -53,10 +55,8 @@ def test_every_posture_names_every_angle(posture: str):
 
 def test_standing_people_have_their_head_above_the_neck_above_the_hips_above_the_feet():
     _, figures = _people("stand")
-    heights = [
-        _picture(figures, k)[:, 1] for k in ("head_top", "upper_neck", "thorax", "pelvis", "left_knee", "left_ankle")
-    ]
-    for upper, lower in zip(heights, heights[1:], strict=False):
+    names = ("head_top", "upper_neck", "thorax", "pelvis", "left_knee", "left_ankle")
+    for upper, lower in pairwise(_picture(figures, name)[:, 1] for name in names):
         assert (upper < lower).all()
 
 

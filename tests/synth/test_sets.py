@@ -161,6 +161,15 @@ def test_coco_has_hidden_points_of_both_causes(world: Path):
     assert 0 < (truth.visibility[:, _k("left_knee")] == 1).mean() < 0.4
 
 
+def test_the_face_of_who_looks_away_is_hidden(world: Path):
+    truth = read_annotations(world / "coco/truth.json").poses
+    eyes = truth.visibility[:, [_k("left_eye"), _k("right_eye")]]
+    nose = truth.visibility[:, _k("nose")]
+    away = (nose == 1) & (eyes > 0).all(axis=1)
+    assert away.mean() > 0.15
+    assert (eyes[away] == 1).mean() > 0.7
+
+
 def test_mpii_files_count_pixels_from_one(world: Path):
     records = json.loads((world / "mpii/annotations.json").read_bytes())
     poses = read_annotations(world / "mpii/annotations.json").poses
@@ -294,6 +303,22 @@ def test_force_replaces_an_older_world(tmp_path: Path):
     synthesise(tmp_path / "w", 2, 1, sets=["coco"], workers=1, force=True)
     assert sorted(p.name for p in (tmp_path / "w").iterdir()) == ["coco", "synth.json"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["w"]
+
+
+def test_leftovers_of_an_interrupted_run_are_cleared_and_other_things_are_not(tmp_path: Path):
+    (tmp_path / "w.tmp" / "coco" / "images").mkdir(parents=True)
+    synthesise(tmp_path / "w", 2, 0, sets=["coco"], workers=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["w"]
+    (tmp_path / "v.tmp").mkdir()
+    (tmp_path / "v.tmp" / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match="in the way"):
+        synthesise(tmp_path / "v", 2, 0, sets=["coco"], workers=1)
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_one_message(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be made"):
+        synthesise(tmp_path / "file" / "w", 2, 0, sets=["coco"], workers=1)
 
 
 @pytest.mark.parametrize(
