@@ -30,6 +30,7 @@ def paint_occluder(rng: np.random.Generator, canvas: Canvas, *, sport: bool) -> 
             end = (int(x + dx * reach), int(y + dy * reach))
             thick = int(rng.integers(2, 7))
             cv2.line(canvas.colour, (x, y), end, colour, thick, _AA)
+            cv2.line(canvas.relief, (x, y), end, 128, thick)
             cv2.line(canvas.owner, (x, y), end, OCCLUDER, thick)
         return
     if kind == 0:  # a table, counter, bench or wall in front, at the bottom of the image

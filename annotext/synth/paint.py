@@ -344,8 +344,8 @@ def _limb_colours(outfit: Outfit) -> dict[str, Colour]:
             colours[f"{s}_sleeve"] = outfit.shirt
         if sleeved:
             colours[f"{s}_coat_arm"] = outfit.shirt
-        if outfit.legs != "skirt":
-            colours[f"{s}_short_leg"] = outfit.trousers
+        # A skirt's own hull is part of the trunk; raised thighs carry its cloth.
+        colours[f"{s}_short_leg"] = outfit.trousers
         if trousered:
             colours[f"{s}_trouser_leg"] = outfit.trousers
     return colours
