@@ -38,20 +38,20 @@ def find_missing(folder: Path, poses: Poses) -> dict[int, Problem]:
         raise InputError.single(folder, "", "there is no such image folder", "give it with --images")
     problems: dict[int, Problem] = {}
     for index in used_images(poses):
-        image, pointer = poses.images[index], pointer_to(poses, index)
+        name = poses.images[index].file_name
+        where, reason, hint = str(folder / name), "", ""
         try:
-            path = image_path(folder, image.file_name)
+            path = image_path(folder, name)
             size = path.stat().st_size
         except ValueError as error:
+            where, reason = str(folder), str(error)
             hint = "names are relative to --images; use no absolute names and no .."
-            problems[index] = Problem(str(folder), pointer, str(error), hint)
         except OSError as error:
-            problems[index] = Problem(str(folder / image.file_name), pointer, (error.strerror or "").lower())
+            reason = (error.strerror or str(error)).lower()
         else:
-            if not path.is_file():
-                problems[index] = Problem(str(path), pointer, "is not a file")
-            elif size == 0:
-                problems[index] = Problem(str(path), pointer, "the file is empty")
+            reason = "is not a file" if not path.is_file() else "the file is empty" if size == 0 else ""
+        if reason:
+            problems[index] = Problem(where, pointer_to(poses, index), reason, hint)
     return problems
 
 

@@ -32,8 +32,8 @@ from annotext.predictors.predictor import Predictor
 class ExtendReport:
     """What one run of `extend` did.
 
-    people: counts by what became of them (in_file, extended, without_keypoints, crowd, not_predicted). images: with
-    people to predict. keypoints: added name -> {"added": {source: n}, "withheld": {reason: n}, "not_added": {reason:
+    people: `in_file`, and what became of them, which adds up to it: extended, without_keypoints, crowd, all_withheld,
+    not_predicted; also `predicted`. images: with people to predict. keypoints: added name -> {"added": {source: n}, "withheld": {reason: n}, "not_added": {reason:
     n}}. skipped: records and images that --skip-bad dropped. seconds: spent predicting; not part of `to_dict`, which
     is the same for the same input.
     """
@@ -102,6 +102,7 @@ class ExtendReport:
 _UNTOUCHED = {
     "without_keypoints": "without labelled keypoints",
     "crowd": "crowds",
+    "all_withheld": "whose points were all withheld",
     "not_predicted": "that no predictor saw and from whose labels nothing follows",
 }
 
@@ -248,14 +249,16 @@ def _report(
 
 def _people(poses: Poses, decisions: Decisions, said: Sequence[Predictions]) -> dict[str, int]:
     gains = gains_keypoints(poses)
+    added = decisions.additions.added.any(axis=1)
     estimated = (decisions.additions.source != Source.NONE).any(axis=1)
     predicted = np.isin(poses.ids, np.concatenate([p.ids for p in said])) if said else np.zeros(len(poses), dtype=bool)
     return {
         "in_file": len(poses),
-        "extended": int(decisions.additions.added.any(axis=1).sum()),
+        "extended": int(added.sum()),
         "predicted": int(predicted.sum()),
         "without_keypoints": int((~poses.has_keypoints & ~poses.crowd).sum()),
         "crowd": int(poses.crowd.sum()),
+        "all_withheld": int((estimated & ~added).sum()),
         "not_predicted": int((gains & ~estimated).sum()),
     }
 

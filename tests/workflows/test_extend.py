@@ -248,6 +248,22 @@ def test_the_report_counts_every_person_and_point(place: Place) -> None:
     assert json.dumps(report, allow_nan=False)
 
 
+def test_what_became_of_people_adds_up_to_all_of_them(tmp_path: Path) -> None:
+    place = Place(tmp_path, images=8, light=110)
+    annotations = place.document["annotations"]
+    annotations[0]["iscrowd"] = 1
+    annotations[1] |= {"keypoints": [0] * 51, "num_keypoints": 0}
+    for annotation in annotations[2:4]:  # one shoulder: nothing can be derived, and the light is too low
+        annotation["keypoints"][15:18] = [0, 0, 0]
+        annotation["num_keypoints"] -= 1
+    (place.images / "007.png").unlink()
+    place.write(place.document)
+    people = dict(place.extend(skip_bad=True, min_score=0.9).people)
+    people.pop("predicted")
+    assert people["all_withheld"] == 2
+    assert people.pop("in_file") == sum(people.values())
+
+
 def test_the_command_extends_with_an_onnx_model_and_prints_json(place: Place, run_cli: Cli) -> None:
     pytest.importorskip("onnx")
     card = write_dot_model(place.folder / "model", "simcc")
