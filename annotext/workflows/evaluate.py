@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 
 from annotext.core.metrics.oks import SIGMA_SETS, SigmaSet, oks
 from annotext.core.metrics.pck import POOLED_JOINTS, distances, share_within, torso_size
@@ -94,11 +95,11 @@ class EvaluationReport:
         """Tables for people, as text."""
         people = self.people
         lines = [
-            f"[bold]{self.judged}[/bold] against {self.truth}: {people['matched']} people, "
+            f"[bold]{escape(self.judged)}[/bold] against {escape(self.truth)}: {people['matched']} people, "
             f"{len(self.keypoints)} keypoints compared",
             "",
-            f"OKS  mean {_text(self.oks_mean, 3)} over {people['with_oks']} people, sigmas {self.sigma_set.name}",
-            f"     [dim]{self.sigma_set.source}[/dim]",
+            f"OKS  mean {_text(self.oks_mean, 3)} over {people['with_oks']} people",
+            f"     sigmas {escape(self.sigma_set.name)}: [dim]{escape(self.sigma_set.source)}[/dim]",
             *_figure_lines(self.average_precision),
             "",
         ]

@@ -71,6 +71,22 @@ def test_a_crop_is_cut_as_mmpose_cuts_it(box: tuple, size: tuple[int, int]) -> N
     assert apply_affine(ours, corners) == pytest.approx(apply_affine(_mmpose_warp(box, size, 1.25), corners), abs=1e-3)
 
 
+@pytest.mark.slow
+def test_mmposes_own_function_gives_the_restated_matrix() -> None:
+    pytest.importorskip("mmpose")
+    from annotext.training import bridge
+
+    bridge.install()
+    from mmpose.structures.bbox import get_warp_matrix
+
+    for w, h, size in ((100, 300, (192, 256)), (333, 80, (192, 256)), (64, 64, (256, 256))):
+        grown, aspect = np.array([w, h]) * 1.25, size[0] / size[1]
+        wide = grown[0] > grown[1] * aspect
+        scale = np.array([grown[0], grown[0] / aspect] if wide else [grown[1] * aspect, grown[1]])
+        theirs = get_warp_matrix(np.array([w / 2 + 7, h / 2 - 3]), scale, 0, size)
+        assert image_to_crop_matrix((7, -3, w, h), size) == pytest.approx(theirs, abs=1e-6)
+
+
 def test_several_boxes_at_once_equal_one_by_one() -> None:
     rng = np.random.default_rng(0)
     many = np.concatenate([rng.uniform(-50, 50, (6, 2)), rng.uniform(5, 200, (6, 2))], axis=1)
