@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from annotext.cli import draw, evaluate, extend, skeletons, strip, synth, train
+from annotext.cli import demo, draw, evaluate, extend, skeletons, strip, synth, train
 
 
 def register(app: typer.Typer) -> None:
@@ -15,4 +15,5 @@ def register(app: typer.Typer) -> None:
     app.command("strip")(strip.strip)
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
+    app.command("demo")(demo.demo)
     app.command("skeletons")(skeletons.skeletons)

@@ -1,0 +1,287 @@
+"""The main job on people nobody had to label: draw them, train on them, extend their files, judge what was added."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from annotext.core.poses import Source
+from annotext.core.problems import AnnotextError
+from annotext.core.skeletons import UNION21
+from annotext.formats.annotations import read_annotations
+from annotext.formats.jsonio import read_json, write_json
+from annotext.workflows.baseline import pose_only_predictions
+from annotext.workflows.draw import draw
+from annotext.workflows.evaluate import EvaluationReport, KeypointFigures, evaluate, evaluate_files
+from annotext.workflows.extend import ExtendReport, extend
+from annotext.workflows.judged import Judged
+from annotext.workflows.page import Picture, Section, Table, to_html, to_markdown
+from annotext.workflows.strip import strip_file
+from annotext.workflows.synth import synthesise
+from annotext.workflows.train import train_student
+
+# Different seeds draw different people: those the student is judged on are never those it learned from.
+TRAIN_SEED, VAL_SEED = 1, 2
+TRAIN_PEOPLE = 8000
+VAL_PEOPLE = 1000
+
+# Which set's labels teach the geometry of the points that the other set lacks.
+TAUGHT_BY = {"coco": "mpii", "mpii": "coco"}
+
+SHEET_PEOPLE = 24
+
+_ROW = "  {:<14}{:>10}{:>10}{:>10}{:>10}"
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """What came out for one set.
+
+    student: all 21 of the student's own points against the truth. added: keypoint -> figures of the finished file's
+    added points (withheld candidates included); raw: the student's; baseline: of geometry without an image, for those
+    the other set labels and nothing derives.
+    """
+
+    name: str
+    extended: ExtendReport
+    student: EvaluationReport
+    finished: EvaluationReport
+    baseline: EvaluationReport
+    stripped_equal: bool
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The added keypoints that only the student or the baseline can give."""
+        return tuple(self.baseline.keypoints)
+
+    @property
+    def has_predicted(self) -> bool:
+        """At least one point of the student's was written into the file."""
+        return any(Source.STUDENT in counts["added"] for counts in self.extended.keypoints.values())
+
+    def better(self, keypoint: str) -> bool:
+        """The student is nearer to the truth than the baseline, by PCK and by mean error."""
+        ours, theirs = self.student.keypoints[keypoint], self.baseline.keypoints[keypoint]
+        return ours.pck > theirs.pck and ours.mean_error_px < theirs.mean_error_px
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "extended": self.extended.to_dict(),
+            "student": self.student.to_dict(),
+            "extended_file": self.finished.to_dict(),
+            "baseline": self.baseline.to_dict(),
+            "student_better_than_baseline": {k: self.better(k) for k in self.compared},
+            "strip_gives_the_input_back": self.stripped_equal,
+        }
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demo made, and how good it is."""
+
+    out: Path
+    sets: Mapping[str, SetResult]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {name: result.to_dict() for name, result in self.sets.items()}
+
+    def summary(self) -> str:
+        """What a person wants to read, in rich markup."""
+        lines = []
+        for result in self.sets.values():
+            student = result.student
+            lines += [
+                "",
+                f"[bold]{result.name}[/bold]: mean OKS {student.oks_mean:.3f} over all {len(student.keypoints)} "
+                f"keypoints, {student.people['with_oks']} people not trained on",
+                _ROW.format("added point", "PCK@0.2", "no image", "error px", "no image"),
+            ]
+            for k in result.compared:
+                pair = _pair(student.keypoints[k], result.baseline.keypoints[k])
+                lines.append(_ROW.format(k, *pair) + ("" if result.better(k) else "  not better than no image"))
+        lines += ["", f"Pictures and tables: [bold]{self.out / 'index.html'}[/bold]"]
+        return "\n".join(lines)
+
+
+def run_demo(
+    out: Path,
+    *,
+    people: int = TRAIN_PEOPLE,
+    val_people: int = VAL_PEOPLE,
+    recipe: str = "demo",
+    force: bool = False,
+    console: Console | None = None,
+    progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] | None = None,
+) -> DemoReport:
+    """Everything from nothing under `out`: people/, run/, extended/, index.html, report.md and report.json.
+
+    people, val_people: in each of the two sets. progress: opens a bar for a named step, to call with (done, all).
+    Raises AnnotextError if `out` exists and was not made by this function, or exists and `force` is not given.
+    """
+    console = console or Console(stderr=True)
+    _make_room(out, force=force)
+    step = progress or (lambda _: nullcontext(lambda _done, _all: None))
+
+    console.rule("1/5  Drawing people", align="left")
+    train_dir, val_dir = out / "people" / "train", out / "people" / "val"
+    names = tuple(TAUGHT_BY)
+    for folder, n, seed in ((train_dir, people, TRAIN_SEED), (val_dir, val_people, VAL_SEED)):
+        folder.parent.mkdir(exist_ok=True)
+        with step("drawing people") as advance:
+            console.print(
+                synthesise(folder, n, seed, sets=names, progress=advance).summary(), highlight=False, soft_wrap=True
+            )
+
+    console.rule("2/5  Training one student on both sets", align="left")
+    trained = train_student(recipe, out / "run", roots={n: train_dir / n for n in names}, console=console)
+    console.print(trained.summary(), highlight=False, soft_wrap=True)
+
+    console.rule("3/5  Extending both files to 21 keypoints", align="left")
+    (out / "extended").mkdir()
+    extended = {}
+    for name in names:
+        with step("predicting") as advance:
+            extended[name] = extend(
+                val_dir / name / "annotations.json",
+                val_dir / name / "images",
+                [out / "run"],
+                out / "extended" / f"{name}.json",
+                predictions=out / "extended" / f"{name}.parquet",
+                progress=advance,
+            )
+        console.print(extended[name].summary(), highlight=False, soft_wrap=True)
+
+    console.rule("4/5  Judging the added points against the truth", align="left")
+    results = {name: _judge(name, out, train_dir, val_dir, extended[name]) for name in names}
+
+    console.rule("5/5  Drawing the page", align="left")
+    for name in names:
+        file, images = out / "extended" / f"{name}.json", val_dir / name / "images"
+        draw(file, images, out / f"{name}.png", people=SHEET_PEOPLE)
+        if results[name].has_predicted:
+            draw(file, images, out / f"{name}_worst.png", worst=SHEET_PEOPLE)
+    report = DemoReport(out, results)
+    title = "annotext demo: two files extended to 21 keypoints"
+    sections = _sections(report)
+    (out / "index.html").write_text(to_html(title, sections), encoding="utf-8")
+    (out / "report.md").write_text(to_markdown(title, sections), encoding="utf-8")
+    write_json(report.to_dict(), out / "report.json", force=True, indent=True)
+    return report
+
+
+# Marks a folder as the demo's own, so that --force never deletes anything else.
+_MARK = ".annotext-demo"
+
+
+def _make_room(out: Path, *, force: bool) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not force:
+            raise AnnotextError(f"{out}: exists already\n  hint: choose another folder, or --force to replace it")
+        if not (out / _MARK).is_file():
+            raise AnnotextError(
+                f"{out}: was not made by annotext demo, so --force will not delete it\n  hint: choose another folder"
+            )
+        shutil.rmtree(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / _MARK).touch()
+    except OSError as error:
+        raise AnnotextError(f"{out}: cannot be written ({error.strerror})") from None
+
+
+def _judge(name: str, out: Path, train_dir: Path, val_dir: Path, extended: ExtendReport) -> SetResult:
+    truth_file, annotations = val_dir / name / "truth.json", val_dir / name / "annotations.json"
+    truth = read_annotations(truth_file).poses
+    file, stripped = out / "extended" / f"{name}.json", out / "extended" / f"{name}_stripped.json"
+    teacher = train_dir / TAUGHT_BY[name] / "annotations.json"
+    derived = extended.policy.to_dict()["derived"]
+    predicted_only = [k for k in extended.keypoints if k not in derived]
+    geometry = pose_only_predictions(teacher, annotations, predicted_only)
+    strip_file(file, stripped)
+    return SetResult(
+        name=name,
+        extended=extended,
+        student=evaluate_files(truth_file, out / "extended" / f"{name}.parquet"),
+        finished=evaluate_files(truth_file, file),
+        baseline=evaluate(truth, Judged.of_predictions(geometry), truth_name=truth_file.name),
+        stripped_equal=_same_json(annotations, stripped),
+    )
+
+
+def _same_json(one: Path, other: Path) -> bool:
+    """Equal as JSON, key order included."""
+    a, b = read_json(one)[0], read_json(other)[0]
+    return a == b and repr(a) == repr(b)
+
+
+def _sections(report: DemoReport) -> list[Section]:
+    sections = [
+        Section(
+            "What happened",
+            text=[
+                "People were drawn under two skeletons (COCO's 17 points, MPII's 16). One student learned the "
+                f"{len(UNION21)} points of their union from both files at once, and then gave each file the points it "
+                "lacks. Everything below was measured on people it did not learn from, against a truth that the label "
+                "files do not contain.",
+                "Pelvis and thorax are derived as midpoints wherever a human labelled both parents; only the rest is "
+                "predicted. Baseline: the same points from the other labels of the same person alone, without an "
+                "image, fitted on the set that labels them.",
+            ],
+        )
+    ]
+    for name, result in report.sets.items():
+        student = result.student
+        rows = [
+            [k, str(ours.n), *_pair(ours, theirs), "student" if result.better(k) else "not the student"]
+            for k in result.compared
+            for ours, theirs in [(student.keypoints[k], result.baseline.keypoints[k])]
+        ]
+        added = [
+            [k, source, str(f.n), _one(f.pck), _one(f.mean_error_px)]
+            for k, sources in result.finished.added.items()
+            for source, f in sources.items()
+        ]
+        worst = Picture(f"{name}_worst.png", "The lowest scores first: where a person should look")
+        equal = "equals the input, key order included" if result.stripped_equal else "DIFFERS from the input"
+        sections.append(
+            Section(
+                f"The {name}-like set",
+                text=[
+                    f"Mean OKS of the student over all {len(student.keypoints)} keypoints: {student.oks_mean:.3f} "
+                    f"({student.people['with_oks']} people). The stripped file {equal}.",
+                ],
+                tables=[
+                    Table(
+                        ["keypoint", "n", "PCK@0.2", "without image", "error px", "without image", "nearer"],
+                        rows,
+                    ),
+                    Table(["added to the file", "source", "n", "PCK@0.2", "error px"], added),
+                ],
+                pictures=[
+                    Picture(f"{name}.png", f"Extended people of the {name}-like set"),
+                    *([worst] if result.has_predicted else []),
+                ],
+                commands=[
+                    f"annotext evaluate people/val/{name}/truth.json extended/{name}.json",
+                    f"annotext draw extended/{name}.json --images people/val/{name}/images -o worst.png --worst 24",
+                    f"annotext strip extended/{name}.json -o {name}_as_it_was.json",
+                ],
+            )
+        )
+    return sections
+
+
+def _pair(ours: KeypointFigures, theirs: KeypointFigures) -> list[str]:
+    return [_one(ours.pck), _one(theirs.pck), _one(ours.mean_error_px), _one(theirs.mean_error_px)]
+
+
+def _one(value: float) -> str:
+    return f"{value:.1f}" if value == value else "-"
