@@ -21,23 +21,13 @@ def synth(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Draw people with all 21 keypoints known, labelled as COCO, MPII and Halpe label them. No download, no licence."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from annotext.cli.output import notes, print_report
+    from annotext.cli.output import print_report
+    from annotext.cli.progress import people_progress
     from annotext.workflows.synth import synthesise
 
     names = [name.strip() for name in sets.split(",") if name.strip()]
-    columns = (TextColumn("people"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=notes, transient=True) as bar:
-        task = bar.add_task("people", total=None)
+    with people_progress("drawing people") as progress:
         report = synthesise(
-            out,
-            people,
-            seed,
-            sets=names,
-            harder=harder,
-            workers=workers,
-            force=force,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            out, people, seed, sets=names, harder=harder, workers=workers, force=force, progress=progress
         )
     print_report(report, as_json=as_json)
