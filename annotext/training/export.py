@@ -49,8 +49,9 @@ class _Graph(nn.Module):
 
     def __init__(self, student: Student) -> None:
         super().__init__()
-        self.backbone = copy.deepcopy(student.backbone).cpu().float().eval()
-        self.head = copy.deepcopy(student.head).cpu().float().eval()
+        self.backbone = copy.deepcopy(student.backbone).cpu().float()
+        self.head = copy.deepcopy(student.head).cpu().float()
+        self.eval()  # not chained above: MMPose's CSPNeXt.eval() returns nothing
 
     def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:
         return self.head.forward(self.backbone(input))
