@@ -20,6 +20,6 @@ class _Speed(ProgressColumn):
 def people_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """`with people_progress("predicting") as progress: progress(done, total)`, with speed and time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
-    with Progress(*columns, console=notes, transient=True) as bar:
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
