@@ -7,8 +7,9 @@ N people. Pictures are decoded and cut in threads ahead of the inference, which 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -69,17 +70,18 @@ def predict(
     done = sum(len(rows_of[i]) for i in missing)
     if progress:
         progress(done, len(poses))
-    for index, loaded in _load_ahead(predictors, poses, images, todo, workers or min(4, usable_cores())):
-        rows = rows_of[index]
-        if isinstance(loaded, Problem):
-            report(loaded)
-        elif not bad:  # after the first bad picture only the others are still looked for
-            size, crops = loaded
-            for batch, crop in zip(batches, crops, strict=True):
-                batch.add(rows, crop, size)
-        done += len(rows)
-        if progress:
-            progress(done, len(poses))
+    with closing(_load_ahead(predictors, poses, images, todo, workers or min(4, usable_cores()))) as pictures:
+        for index, loaded in pictures:
+            rows = rows_of[index]
+            if isinstance(loaded, Problem):
+                report(loaded)
+            elif not bad:  # after the first bad picture only the others are still looked for
+                size, crops = loaded
+                for batch, crop in zip(batches, crops, strict=True):
+                    batch.add(rows, crop, size)
+            done += len(rows)
+            if progress:
+                progress(done, len(poses))
     if bad:
         raise InputError(bad)
     return [b.predictions(poses) for b in batches]
@@ -101,7 +103,7 @@ def _load_ahead(
     images: Path,
     todo: Iterable[tuple[int, NDArray[np.float64]]],
     workers: int,
-) -> Iterator[tuple[int, Loaded | Problem]]:
+) -> Generator[tuple[int, Loaded | Problem], None, None]:
     """(image index, its size (w, h) and one (n, h, w, 3) crop array per predictor, or what is wrong), in order."""
 
     def load(index: int, bbox_xywh: NDArray[np.float64]) -> Loaded | Problem:

@@ -33,9 +33,10 @@ class ExtendReport:
     """What one run of `extend` did.
 
     people: `in_file`, and what became of them, which adds up to it: extended, without_keypoints, crowd, all_withheld,
-    not_predicted; also `predicted`. images: with people to predict. keypoints: added name -> {"added": {source: n}, "withheld": {reason: n}, "not_added": {reason:
-    n}}. skipped: records and images that --skip-bad dropped. seconds: spent predicting; not part of `to_dict`, which
-    is the same for the same input.
+    not_predicted; also `predicted`. images: with people to predict.
+    keypoints: added name -> {"added": {source: n}, "withheld": {reason: n}, "not_added": {reason: n}}.
+    skipped: records and images that --skip-bad dropped.
+    seconds: spent predicting; not part of `to_dict`, which is the same for the same input.
     """
 
     annotations: str

@@ -19,6 +19,7 @@ from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.annotations import read_annotations
 from annotext.predictors.predictor import CropPoints
 from annotext.workflows.extend import extend
+from annotext.workflows.strip import strip_file
 
 Cli = Callable[..., CompletedProcess[str]]
 
@@ -284,3 +285,23 @@ def test_the_command_says_what_is_wrong_in_one_message(place: Place, run_cli: Cl
     assert "001.png: annotation 101: is a truncated PNG" in done.stderr
     assert "Traceback" not in done.stderr
     assert place.files() == set()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("annotations", "images"),
+    [
+        ("coco/annotations/person_keypoints_val2017_official_objects.json", "coco/images/val2017"),
+        ("mpii/annotations/test_mpii.json", "mpii/images"),
+    ],
+    ids=["coco", "mpii"],
+)
+def test_a_real_file_is_extended_and_stripped_to_what_it_was(
+    annotations: str, images: str, real: Path, tmp_path: Path
+) -> None:
+    card = real / "models" / "simplepose_nano_coco17.json"
+    report = extend(real / annotations, real / images, [card], tmp_path / "extended.json")
+    assert report.people["extended"] > 0
+    strip_file(tmp_path / "extended.json", tmp_path / "stripped.json")
+    before, after = (path.read_text() for path in (real / annotations, tmp_path / "stripped.json"))
+    assert json.dumps(json.loads(after)) == json.dumps(json.loads(before))
