@@ -62,7 +62,7 @@ def image_to_crop_matrix(
 def invert_affine(matrix: ArrayLike) -> NDArray[np.float64]:
     """(..., 2, 3) affines -> their inverses, for any invertible linear part."""
     affine = np.asarray(matrix, dtype=np.float64)
-    inverse = np.linalg.inv(affine[..., :2])
+    inverse = np.linalg.inv(affine[..., :2]).astype(np.float64)
     return np.concatenate([inverse, -(inverse @ affine[..., 2:])], axis=-1)
 
 

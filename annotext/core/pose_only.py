@@ -264,7 +264,7 @@ def _features(
 ) -> NDArray[np.float32]:
     """(N, S, 2) inputs, filled in and as given -> (N, F): positions, what was given, turn, products, ReLU features."""
     there = np.isfinite(given).all(axis=-1)
-    flat = np.clip(frame.into(completed), -REACH, REACH).reshape(len(given), 2 * there.shape[1]).astype(np.float32)
+    flat = np.clip(frame.into(completed), -REACH, REACH).reshape(len(given), 2 * completed.shape[1]).astype(np.float32)
     turn = np.stack([np.sin(frame.turn), np.cos(frame.turn)], axis=1)
     plain = np.concatenate([flat, there, turn, np.ones((len(given), 1))], axis=1).astype(np.float32)
     one, other = np.triu_indices(flat.shape[1])

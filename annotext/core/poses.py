@@ -107,7 +107,7 @@ class Poses:
     @property
     def has_keypoints(self) -> NDArray[np.bool_]:
         """(N,) bool: at least one keypoint is labelled."""
-        return self.labelled.any(axis=1)
+        return np.asarray(self.labelled.any(axis=1))
 
     def file_names(self) -> list[str]:
         """N image file names, one per person."""
