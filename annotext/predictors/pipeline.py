@@ -51,18 +51,28 @@ def predict(
     """What each predictor says about each of the N people, from their boxes; labels are not looked at.
 
     images: folder that the pictures' file names are relative to. on_bad: takes each picture that cannot be used, whose
-    people are then missing from the predictions; without it all such pictures are raised together as InputError.
+    people are then missing from the predictions; without it, or if no picture at all can be used, they are raised
+        together as InputError.
     progress: called with (people done, people in all).
 
     Every prediction has the feature `outside`, pixels that a point lies beyond its picture's edge.
     """
     bad: list[Problem] = []
-    report = on_bad or bad.append
     used = used_images(poses)
     missing = find_missing(images, poses)
+    if len(used) > 1 and len(missing) == len(used):
+        first = next(iter(missing.values()))
+        hint = "is this the folder that the file's image names are relative to?"
+        raise InputError.single(images, "", f"holds none of the {len(used)} images, as {first.path}", hint)
+
+    def report(problem: Problem) -> None:
+        bad.append(problem)
+        if on_bad:
+            on_bad(problem)
+
     for problem in missing.values():
         report(problem)
-    if bad:
+    if bad and not on_bad:
         raise InputError(bad)
     batches = [_Batches(p, len(poses), batch_size) for p in predictors]
     rows_of = _rows_by_image(poses)
@@ -75,14 +85,14 @@ def predict(
             rows = rows_of[index]
             if isinstance(loaded, Problem):
                 report(loaded)
-            elif not bad:  # after the first bad picture only the others are still looked for
+            elif on_bad or not bad:  # after the first bad picture only the others are still looked for
                 size, crops = loaded
                 for batch, crop in zip(batches, crops, strict=True):
                     batch.add(rows, crop, size)
             done += len(rows)
             if progress:
                 progress(done, len(poses))
-    if bad:
+    if bad and (not on_bad or len(bad) == len(used)):
         raise InputError(bad)
     return [b.predictions(poses) for b in batches]
 

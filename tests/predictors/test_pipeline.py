@@ -149,3 +149,20 @@ def test_nobody_to_predict_is_no_prediction(tmp_path: Path) -> None:
     poses, _ = write_people(tmp_path, images=1)
     [found] = predict([DotPredictor()], poses.take(np.zeros(len(poses), dtype=bool)), tmp_path)
     assert found.xy.shape == (0, len(KEYPOINTS), 2)
+
+
+def test_a_folder_without_any_of_the_images_is_one_problem(tmp_path: Path) -> None:
+    poses, _ = write_people(tmp_path / "images", images=4)
+    told: list[Problem] = []
+    with pytest.raises(InputError, match="holds none of the 4 images") as caught:
+        predict([DotPredictor()], poses, tmp_path, on_bad=told.append)
+    assert len(caught.value.problems) == 1
+
+
+def test_images_none_of_which_can_be_decoded_are_an_error_also_when_bad_ones_are_left_out(tmp_path: Path) -> None:
+    poses, _ = write_people(tmp_path, images=3)
+    for i in range(3):
+        (tmp_path / f"{i:03d}.png").write_bytes(b"not an image at all")
+    with pytest.raises(InputError) as caught:
+        predict([DotPredictor()], poses, tmp_path, on_bad=lambda _: None)
+    assert len(caught.value.problems) == 3
