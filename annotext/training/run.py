@@ -16,7 +16,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -127,11 +128,8 @@ def train(
     _write_json(folder / "data.json", data.description)
 
     log = _log_to(folder / "train.log")
-    if where.type == "cpu":
-        # Without it a softmax's vanishing tails, as denormal numbers, slow a CPU down several times.
-        torch.set_flush_denormal(True)
-        if recipe.runtime.threads:
-            torch.set_num_threads(recipe.runtime.threads)
+    if where.type == "cpu" and recipe.runtime.threads:
+        torch.set_num_threads(recipe.runtime.threads)
     config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
     student = build_student(config, recipe, source)
     steps = config.train_cfg["max_iters"]
@@ -164,7 +162,11 @@ def train(
         experiment_name=_experiment(folder),
         cfg=config,
     )
-    runner.train()
+    try:
+        with _denormals_flushed():
+            runner.train()
+    finally:
+        _close(log)
 
     if average is not None:
         student.load_state_dict(average.average)
@@ -269,6 +271,24 @@ def _log_to(path: Path) -> MMLogger:
     log = MMLogger.get_instance(name, log_file=str(path), file_mode="a")
     log.handlers = [h for h in log.handlers if isinstance(h, logging.FileHandler)]
     return log
+
+
+def _close(log: MMLogger) -> None:
+    for handler in log.handlers:
+        handler.close()
+    # A second run of this process into the same folder gets a new one.
+    MMLogger._instance_dict.pop(log.instance_name, None)
+
+
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Treat denormal numbers as zero on the CPU: a softmax's vanishing tails otherwise slow it down several times."""
+    before = (torch.tensor([5e-324], dtype=torch.float64) * 1 == 0).item()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(bool(before))
 
 
 def _last_line(path: Path) -> dict[str, float]:

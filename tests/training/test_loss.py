@@ -121,7 +121,9 @@ def test_the_kl_form_does_not_depend_on_how_many_people_are_in_the_batch() -> No
 def test_the_kl_form_is_zero_for_a_student_that_says_the_target() -> None:
     _, _, points, labelled = batch(KL)
     logits = [
-        torch.stack([gaussian_rows(p[:, axis], round(side * 0.5), 0.5, 2.5, form="kl").clamp_min(1e-30).log() for p in points])
+        torch.stack(
+            [gaussian_rows(p[:, axis], round(side * 0.5), 0.5, 2.5, form="kl").clamp_min(1e-30).log() for p in points]
+        )
         for axis, side in enumerate(SIZE)
     ]
     assert ConditionalSimCCLoss(**KL)(*logits, points, labelled).item() == pytest.approx(0.0, abs=1e-5)
