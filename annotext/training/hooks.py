@@ -40,6 +40,7 @@ class StepLoop(BaseLoop):
         self.max_iters, self.max_epochs = max_iters, 1
         self.iter, self.epoch = 0, 0
         self.stop_training = False
+        self.failed = False
 
     def run(self) -> nn.Module:
         self.runner.call_hook("before_train")
@@ -50,6 +51,10 @@ class StepLoop(BaseLoop):
         try:
             for batch in self.dataloader:
                 self.run_iter(batch)
+        except Exception:
+            # Not an interruption: what the weights are now is nothing to go on from.
+            self.failed = True
+            raise
         finally:
             self.runner.call_hook("after_train_epoch")
             self.runner.call_hook("after_train")
@@ -129,7 +134,7 @@ class Checkpoints(Hook):
             self._save(runner)
 
     def after_train(self, runner: Any) -> None:
-        if self.done != self.saved and self.done > 0:
+        if self.done != self.saved and self.done > 0 and not runner.train_loop.failed:
             self._save(runner)
 
     def _save(self, runner: Any) -> None:
