@@ -53,7 +53,7 @@ class TrainReport:
                 f"{len(self.keypoints)} keypoints",
                 f"  data      {sets}",
                 f"  training  {self.samples} samples in {self.steps} steps, last loss {self.loss:.4f}",
-                f"  student   {self.folder}/student.onnx, agrees with torch to {self.onnx_difference:.0e} (probability)",
+                f"  student   {self.folder}/student.onnx, within {self.onnx_difference:.0e} of torch (probability)",
                 f"  use it    annotext extend ANNOTATIONS --images DIR --predictor {self.folder} -o OUT",
             ]
         )
