@@ -283,7 +283,8 @@ def recipe_folders() -> tuple[Path, ...]:
 def find_recipe(name_or_path: str) -> Path:
     """The file of a recipe: a path, or the name of a shipped one without `.toml`. Raises InputError."""
     path = Path(name_or_path)
-    if path.suffix == ".toml" or path.exists():
+    # A folder may well be named like a recipe: `make demo` writes one.
+    if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise InputError.single(path, "", "recipe not found")
         return path

@@ -111,3 +111,9 @@ def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
 def test_an_unknown_recipe_name_lists_the_shipped_ones() -> None:
     with pytest.raises(InputError, match=r"one of: .*demo.*smoke"):
         find_recipe("demmo")
+
+
+def test_a_folder_named_like_a_recipe_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert read_recipe(find_recipe("demo")).name == "demo"
