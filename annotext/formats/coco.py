@@ -82,9 +82,11 @@ def check_lists(document: Mapping[str, Any], faults: Faults) -> bool:
         else:
             for row, record in enumerate(value):
                 if not isinstance(record, dict):
-                    faults.record(key, row, "", f"is {kind_of(record)}, expected an object")
+                    problem = f"is {kind_of(record)}, expected an object"
                     if key == "categories":
-                        faults.file(f"categories[{row}]", f"is {kind_of(record)}, expected an object")
+                        faults.file(f"categories[{row}]", problem)
+                    else:
+                        faults.record(key, row, "", problem)
     if "info" in document and not isinstance(document["info"], dict):
         faults.file("info", f"is {kind_of(document['info'])}, expected an object")
     elif EXTENDED_KEY in document.get("info", {}) and header_of(document) is None:
@@ -211,7 +213,13 @@ def read_annotated_people(
 
 
 def _no_category(document: Mapping[str, Any], faults: Faults) -> None:
-    several = [c for c in document["categories"] if isinstance(c, dict) and c.get("keypoints")]
+    several = [c for c in document["categories"] if c.get("keypoints")]
+    for row, category in enumerate(document["categories"]):
+        if category in several and not isinstance(category["keypoints"], list):
+            problem = f"is {kind_of(category['keypoints'])}, expected a list of names"
+            faults.file(f"categories[{row}].keypoints", problem)
+    if faults.fatal:
+        return
     if several:
         faults.file(
             "categories", f"{len(several)} categories have keypoints, none of them alone is named person", "keep one"

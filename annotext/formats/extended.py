@@ -24,7 +24,7 @@ from annotext.formats.annotations import AnnotationFile, header_path
 from annotext.formats.coco import header_of, keypoint_category
 from annotext.formats.jsonio import dump_json, kind_of
 from annotext.formats.outputs import check_output, writing
-from annotext.formats.records import EXTENDED_KEY, grown_skeleton
+from annotext.formats.records import CHANGED, EXTENDED_KEY, Faults, grown_skeleton, is_count
 from annotext.formats.skeletons import known_skeletons
 
 # A hundredth of a pixel is far below what any of the points is worth, and keeps files small.
@@ -224,10 +224,15 @@ def _extend_mpii(file: AnnotationFile, additions: Additions) -> list[Any]:
     for row, record in enumerate(document):
         if row in ours or not isinstance(record, dict):
             continue
-        bare = "joints" not in record and "joints_vis" not in record
-        if bare or (isinstance(record.get("joints"), list) and isinstance(record.get("joints_vis"), list)):
+        if _has_joints_to_grow(record):
             document[row] = _extend_record(record, _nothing(count))
     return document
+
+
+def _has_joints_to_grow(record: Mapping[str, Any]) -> bool:
+    """Whether a record has both lists, or neither: others are too broken to be touched."""
+    bare = "joints" not in record and "joints_vis" not in record
+    return bare or (isinstance(record.get("joints"), list) and isinstance(record.get("joints_vis"), list))
 
 
 def _extend_record(record: Mapping[str, Any], added: _Addition) -> Any:
@@ -252,54 +257,85 @@ def is_extended(document: Any) -> bool:
 def strip_document(document: Any, path: object = "document") -> Any:
     """The document annotext extended: equal as JSON, key order included. The argument is not mutated.
 
-    Raises InputError (naming `path`) if the document is not extended or its additions cannot be told apart.
+    Raises InputError (naming `path`) with all problems if the document is not extended, or was changed so that its
+    additions cannot be told from what was there before.
     """
     if not is_extended(document):
         raise InputError.single(path, "", "is not an extended file", "annotext wrote nothing into it")
-    if isinstance(document, list):
-        return [_strip_record(record, path, row) for row, record in enumerate(document)]
-    return _strip_coco(document, path)
+    faults = Faults(path)
+    stripped = _strip_mpii(document, faults) if isinstance(document, list) else _strip_coco(document, faults)
+    if faults.fatal or faults.records:
+        raise InputError((*faults.fatal, *faults.records))
+    return stripped
 
 
-def _strip_coco(document: Mapping[str, Any], path: object) -> Any:
+def _strip_coco(document: Mapping[str, Any], faults: Faults) -> Any:
     header = header_of(document)
     assert header is not None
-    restore = header.get("restore")
-    added = header.get("added")
-    if not isinstance(restore, dict) or not isinstance(added, list) or "info" not in restore:
-        raise InputError.single(path, "info.annotext", "lacks added or restore", "the header was changed")
-    if not isinstance(document.get("annotations"), list):
-        raise InputError.single(path, "annotations", "expected a list")
+    for key in ("annotations", "categories"):
+        if not isinstance(document.get(key), list):
+            faults.file(key, f"is {kind_of(document.get(key))}, expected a list")
+    if faults.fatal:
+        return None
+    restore, added = header.get("restore"), header.get("added")
+    if not _is_restore(restore) or not isinstance(added, list) or not added:
+        faults.file("info.annotext", "lacks added or restore, or they make no sense", "the header was changed")
+        return None
+    count, names, edges = len(added), restore["keypoints"], restore["skeleton"]
+    position = halpe.person_category(document) if names is None else keypoint_category(document)
+    if position is None:
+        faults.file("categories", "the keypoint category is gone")
+        return None
+    category = dict(document["categories"][position])
+    if names is not None:
+        if category["keypoints"][names:] != added:
+            faults.file(f"categories[{position}].keypoints", f"does not end with the {count} added keypoints")
+        category["keypoints"] = category["keypoints"][:names]
+        if edges is not None and isinstance(category.get("skeleton"), list):
+            category["skeleton"] = category["skeleton"][:edges]
     stripped = dict(document)
     if restore["info"]:
         stripped["info"] = {k: v for k, v in document["info"].items() if k != EXTENDED_KEY}
     else:
         del stripped["info"]
-    if restore.get("keypoints") is not None:
-        position = keypoint_category(document)
-        if position is None:
-            raise InputError.single(path, "categories", "the keypoint category is gone")
-        category = dict(document["categories"][position])
-        category["keypoints"] = category["keypoints"][: restore["keypoints"]]
-        if restore.get("skeleton") is not None and isinstance(category.get("skeleton"), list):
-            category["skeleton"] = category["skeleton"][: restore["skeleton"]]
+    if names is not None:
         stripped["categories"] = [category if i == position else c for i, c in enumerate(document["categories"])]
+    points = halpe.POINTS if names is None else names
     stripped["annotations"] = [
-        _strip_annotation(annotation, path, row, len(added)) for row, annotation in enumerate(document["annotations"])
+        _strip_annotation(annotation, faults, row, count, points)
+        if isinstance(annotation, dict)
+        and (annotation.get("category_id") == category.get("id") or EXTENDED_KEY in annotation)
+        else annotation
+        for row, annotation in enumerate(document["annotations"])
     ]
     return stripped
 
 
-def _strip_annotation(annotation: Any, path: object, row: int, count: int) -> Any:
-    if not isinstance(annotation, dict) or EXTENDED_KEY not in annotation:
+def _is_restore(restore: Any) -> bool:
+    return (
+        isinstance(restore, dict)
+        and isinstance(restore.get("info"), bool)
+        and all(
+            key in restore and (restore[key] is None or is_count(restore[key])) for key in ("keypoints", "skeleton")
+        )
+    )
+
+
+def _strip_annotation(annotation: dict[str, Any], faults: Faults, row: int, count: int, points: int) -> Any:
+    """points: how many the annotation had; a faulty one that was skipped may have had any number."""
+    if EXTENDED_KEY not in annotation:
+        if isinstance(annotation.get("keypoints", []), list):
+            faults.record("annotations", row, EXTENDED_KEY, "missing", CHANGED)
         return annotation
-    pointer = f"annotations[{row}]"
-    block = _block(annotation, path, pointer, count)
+    block = _block(annotation, faults, "annotations", row, count)
+    if block is None:
+        return annotation
     stripped = {k: v for k, v in annotation.items() if k != EXTENDED_KEY}
     if "keypoints" in block:
         stripped.pop("keypoints", None)
     else:
-        stripped["keypoints"] = _shortened(annotation, "keypoints", 3 * count, path, pointer)
+        length = None if _says_nothing(block) else 3 * (points + count)
+        stripped["keypoints"] = _shortened(annotation, "keypoints", 3 * count, length, faults, "annotations", row)
     if "num_keypoints" in block:
         stripped["num_keypoints"] = block["num_keypoints"]
     else:
@@ -307,31 +343,57 @@ def _strip_annotation(annotation: Any, path: object, row: int, count: int) -> An
     return stripped
 
 
-def _strip_record(record: Any, path: object, row: int) -> Any:
-    if not isinstance(record, dict) or EXTENDED_KEY not in record:
+def _strip_mpii(document: Sequence[Any], faults: Faults) -> list[Any]:
+    return [
+        _strip_record(record, faults, row) if isinstance(record, dict) else record
+        for row, record in enumerate(document)
+    ]
+
+
+def _strip_record(record: dict[str, Any], faults: Faults, row: int) -> Any:
+    if EXTENDED_KEY not in record:
+        if _has_joints_to_grow(record):
+            faults.record("", row, EXTENDED_KEY, "missing", CHANGED)
         return record
-    pointer = f"[{row}]"
-    block = _block(record, path, pointer, None)
+    block = _block(record, faults, "", row, None)
+    if block is None:
+        return record
+    count = len(block["source"])
     stripped = {k: v for k, v in record.items() if k != EXTENDED_KEY}
     for key in ("joints", "joints_vis"):
         if "joints" in block:
             stripped.pop(key, None)
         else:
-            stripped[key] = _shortened(record, key, len(block["source"]), path, pointer)
+            length = None if _says_nothing(block) else len(mpii.MPII16) + count
+            stripped[key] = _shortened(record, key, count, length, faults, "", row)
     return stripped
 
 
-def _block(record: Mapping[str, Any], path: object, pointer: str, count: int | None) -> Mapping[str, Any]:
+def _says_nothing(block: Mapping[str, Any]) -> bool:
+    return all(source == "none" for source in block["source"])
+
+
+def _block(record: Mapping[str, Any], faults: Faults, section: str, row: int, count: int | None) -> Any:
+    """The record's block, None after a fault."""
     block = record[EXTENDED_KEY]
     if not isinstance(block, dict) or not isinstance(block.get("source"), list):
-        raise InputError.single(path, f"{pointer}.annotext", f"is {kind_of(block)} without a list of sources")
+        faults.record(section, row, EXTENDED_KEY, f"is {kind_of(block)} without a list of sources", CHANGED)
+        return None
     if count is not None and len(block["source"]) != count:
-        raise InputError.single(path, f"{pointer}.annotext.source", f"has {len(block['source'])}, expected {count}")
+        faults.record(section, row, f"{EXTENDED_KEY}.source", f"has {len(block['source'])}, expected {count}", CHANGED)
+        return None
     return block
 
 
-def _shortened(record: Mapping[str, Any], key: str, numbers: int, path: object, pointer: str) -> Sequence[Any]:
+def _shortened(
+    record: Mapping[str, Any], key: str, added: int, length: int | None, faults: Faults, section: str, row: int
+) -> Any:
+    """The list without its last `added` values. length: how long it must be; None where nobody knows."""
     values = record.get(key)
-    if not isinstance(values, list) or len(values) < numbers:
-        raise InputError.single(path, f"{pointer}.{key}", f"expected a list of {numbers} or more")
-    return values[: len(values) - numbers]
+    if not isinstance(values, list):
+        faults.record(section, row, key, f"is {kind_of(values)}, expected a list", CHANGED)
+        return values
+    if len(values) < added or length not in (None, len(values)):
+        expected = f"{added} or more" if length is None else str(length)
+        faults.record(section, row, key, f"has {len(values)} values, expected {expected}", CHANGED)
+    return values[: max(0, len(values) - added)]

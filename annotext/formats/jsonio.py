@@ -49,7 +49,11 @@ def read_json(path: str | Path) -> tuple[Any, str]:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise InputError(_diagnose(path, data, error)) from None
-    _refuse_repeated_keys(path, data, document)
+    try:
+        written = orjson.dumps(document)
+    except TypeError:  # what orjson reads it writes, but for documents of more than some 250 levels
+        raise InputError.single(path, "", "is nested too deeply") from None
+    _refuse_repeated_keys(path, data, written)
     if b"0" * 19 in data.translate(_DIGITS_AS_ZEROS) and _LONG_INTEGER.search(data):
         document = json.loads(data)
     return document, hashlib.sha256(data).hexdigest()
@@ -135,10 +139,11 @@ def _leaves(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
         yield pointer, value
 
 
-def _refuse_repeated_keys(path: Path, data: bytes, document: Any) -> None:
+def _refuse_repeated_keys(path: Path, data: bytes, written: bytes) -> None:
+    """written: `data` parsed and written again."""
     # Parsing keeps the last of repeated keys. Writing what was parsed then has fewer keys than the file, which is
     # quick to count; only a file that differs is parsed again to name them.
-    if len(_KEY_END.findall(data)) == orjson.dumps(document).count(b'":'):
+    if len(_KEY_END.findall(data)) == written.count(b'":'):
         return
     repeated: dict[str, int] = {}
 

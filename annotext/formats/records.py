@@ -22,6 +22,8 @@ from annotext.formats.jsonio import kind_of
 Kind = Literal["coco", "mpii", "halpe"]
 EXTENDED_KEY = "annotext"
 MISSING = object()
+# The hint where additions are not as annotext wrote them.
+CHANGED = "the file was edited by hand or by another tool"
 
 _SOURCES = {s.value: s for s in Source}
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -136,6 +138,11 @@ def is_id(value: Any) -> TypeGuard[int]:
     return type(value) is int and -_INT64 <= value < _INT64
 
 
+def is_count(value: Any) -> TypeGuard[int]:
+    """A whole number from 0 up."""
+    return type(value) is int and value >= 0
+
+
 def unsafe_file_name(name: Any) -> str:
     """Why `name` must not be joined to an image folder; empty if it may."""
     if not isinstance(name, str) or not name:
@@ -197,7 +204,7 @@ def parse_blocks(
         block = record.get(EXTENDED_KEY)
         problem = _block_problem(block, a, visibility[i])
         if problem:
-            faults.record(section, row, EXTENDED_KEY, problem, "the file was edited by hand or by another tool")
+            faults.record(section, row, EXTENDED_KEY, problem, CHANGED)
             continue
         assert isinstance(block, dict)
         for j in range(a):

@@ -164,13 +164,19 @@ def test_a_faulty_annotation_is_named(tmp_path: Path, changes: dict[str, Any], m
         ({"info": {"annotext": 3}}, "x.json: info.annotext: is a number, expected the header"),
         ({"info": {"annotext": {}}}, "x.json: info.annotext.added: expected the list of added keypoints"),
         ({"annotations": [coco_annotation(annotext={})]}, "x.json: info.annotext: missing, but annotations[0] is"),
+        (
+            {"categories": [{"id": 1, "keypoints": "nose"}]},
+            "categories[0].keypoints: is a text, expected a list of names",
+        ),
         ({"categories": [{"id": 1, "name": "person"}]}, "categories: no category names keypoints\n  hint: this looks"),
         ({"categories": [{"id": 1, "name": "person", "keypoints": ["a", "b"]}]}, "no known skeleton has exactly"),
         ({"categories": [{"id": 1, "name": "person", "keypoints": [1]}]}, "something that is not a name"),
     ],
 )
 def test_a_faulty_document_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    assert message in "\n".join(_problems(tmp_path, coco_document(**changes)))
+    problems = _problems(tmp_path, coco_document(**changes))
+    assert message in "\n".join(problems)
+    assert len(problems) == len(set(problems))
 
 
 @pytest.mark.parametrize(

@@ -401,6 +401,11 @@ def test_strip_refuses_to_replace_a_file_or_its_input(tmp_path: Path, run_cli: R
         lambda d: d["annotations"][0]["annotext"].update(source=["none"]),
         lambda d: d.update(categories=[]),
         lambda d: d.update(annotations=None),
+        lambda d: d["annotations"][0].pop("annotext"),
+        lambda d: d["annotations"][0].update(keypoints=d["annotations"][0]["keypoints"][:51]),
+        lambda d: d["categories"][0].update(keypoints=d["categories"][0]["keypoints"][:17]),
+        lambda d: d["info"]["annotext"]["restore"].update(keypoints="17"),
+        lambda d: d["info"]["annotext"]["restore"].update(skeleton=-3),
     ],
 )
 def test_strip_of_a_damaged_file_is_a_known_error(tmp_path: Path, damage: Callable[[Any], Any]) -> None:
@@ -409,6 +414,32 @@ def test_strip_of_a_damaged_file_is_a_known_error(tmp_path: Path, damage: Callab
     damage(extended)
     with pytest.raises(InputError):
         strip_document(extended)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: d[0].pop("annotext"),
+        lambda d: d[0].update(joints=d[0]["joints"][:16]),
+        lambda d: d[0].update(joints_vis=d[0]["joints_vis"][:16]),
+    ],
+)
+def test_strip_of_a_damaged_mpii_file_is_a_known_error(tmp_path: Path, damage: Callable[[Any], Any]) -> None:
+    file = _read(tmp_path, [mpii_record(), mpii_record()])
+    extended = copy.deepcopy(extend_document(file, some_additions(file), HEADER))
+    damage(extended)
+    with pytest.raises(InputError):
+        strip_document(extended)
+
+
+def test_strip_names_every_damaged_record_at_once(tmp_path: Path) -> None:
+    file = _read(tmp_path, coco_document(coco_annotation(1), coco_annotation(2)))
+    extended = copy.deepcopy(extend_document(file, Additions.nothing(2, ADDED), HEADER))
+    extended["annotations"][0]["keypoints"] = None
+    extended["annotations"][1].pop("annotext")
+    with pytest.raises(InputError) as caught:
+        strip_document(extended, "e.json")
+    assert [p.pointer for p in caught.value.problems] == ["annotations[0].keypoints", "annotations[1].annotext"]
 
 
 def test_additions_must_belong_to_the_people_of_the_file(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def test_broken_json_names_line_and_column(tmp_path: Path) -> None:
         (b'{"id": 1, "b": {"id": 2, "id": 3}}', 'the key "id" stands twice in one object'),
         (b'{"a" :1, "a" :2}', 'the key "a" stands twice in one object'),
         (b"[" * 100_000, "x.json:"),
+        (b"[" * 300 + b"]" * 300, "is nested too deeply"),
     ],
 )
 def test_an_unreadable_document_says_why(tmp_path: Path, data: bytes, message: str) -> None:
