@@ -19,7 +19,7 @@ from annotext.core.geometry import crop_to_image
 from annotext.core.policy import OUTSIDE
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions
-from annotext.core.problems import InputError, Problem
+from annotext.core.problems import SHOWN_PROBLEMS, InputError, Problem
 from annotext.predictors.images import (
     crop_matrices,
     cut_crops,
@@ -51,13 +51,14 @@ def predict(
     """What each predictor says about each of the N people, from their boxes; labels are not looked at.
 
     images: folder that the pictures' file names are relative to. on_bad: takes each picture that cannot be used, whose
-    people are then missing from the predictions; without it, or if no picture at all can be used, they are raised
-        together as InputError.
+        people are then missing from the predictions, and each person whose box lies outside the picture; without it,
+        or if no picture at all can be used, all of them are raised together as InputError (as far as messages show
+        them: when that many pictures are not there at all, the others are not opened).
     progress: called with (people done, people in all).
 
     Every prediction has the feature `outside`, pixels that a point lies beyond its picture's edge.
     """
-    bad: list[Problem] = []
+    bad: dict[int, list[Problem]] = {}
     used = used_images(poses)
     missing = find_missing(images, poses)
     if len(used) > 1 and len(missing) == len(used):
@@ -65,36 +66,58 @@ def predict(
         hint = "is this the folder that the file's image names are relative to?"
         raise InputError.single(images, "", f"holds none of the {len(used)} images, as {first.path}", hint)
 
-    def report(problem: Problem) -> None:
-        bad.append(problem)
+    def report(index: int, problem: Problem) -> None:
+        bad.setdefault(index, []).append(problem)
         if on_bad:
             on_bad(problem)
 
-    for problem in missing.values():
-        report(problem)
-    if bad and not on_bad:
-        raise InputError(bad)
+    def all_bad() -> InputError:
+        return InputError(problem for index in used for problem in bad.get(index, ()))
+
+    for index, problem in missing.items():
+        report(index, problem)
+    if len(bad) >= SHOWN_PROBLEMS and not on_bad:
+        raise all_bad()
     batches = [_Batches(p, len(poses), batch_size) for p in predictors]
     rows_of = _rows_by_image(poses)
     todo = [(i, poses.bbox_xywh[rows_of[i]]) for i in used if i not in missing]
     done = sum(len(rows_of[i]) for i in missing)
+    unusable = set(missing)
     if progress:
         progress(done, len(poses))
     with closing(_load_ahead(predictors, poses, images, todo, workers or min(4, usable_cores()))) as pictures:
         for index, loaded in pictures:
             rows = rows_of[index]
             if isinstance(loaded, Problem):
-                report(loaded)
-            elif on_bad or not bad:  # after the first bad picture only the others are still looked for
+                report(index, loaded)
+                unusable.add(index)
+            else:
                 size, crops = loaded
-                for batch, crop in zip(batches, crops, strict=True):
-                    batch.add(rows, crop, size)
+                outside = _outside(poses.bbox_xywh[rows], size)
+                for row in rows[outside]:
+                    report(index, _box_problem(poses, images, int(row), size))
+                if on_bad or not bad:  # after the first problem only the others are still looked for
+                    for batch, crop in zip(batches, crops, strict=True):
+                        batch.add(rows[~outside], crop[~outside], size)
             done += len(rows)
             if progress:
                 progress(done, len(poses))
-    if bad and (not on_bad or len(bad) == len(used)):
-        raise InputError(bad)
+    if bad and (not on_bad or len(unusable) == len(used)):
+        raise all_bad()
     return [b.predictions(poses) for b in batches]
+
+
+def _outside(bbox_xywh: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(N,) bool: boxes that share no pixel with a picture of this (w, h); readers only know it if the file says it."""
+    first, last = bbox_xywh[:, :2], bbox_xywh[:, :2] + bbox_xywh[:, 2:]
+    return ((first > np.array(size)) | (last < 0)).any(axis=1)
+
+
+def _box_problem(poses: Poses, images: Path, row: int, size: tuple[int, int]) -> Problem:
+    path = image_path(images, poses.images[int(poses.image_index[row])].file_name)
+    box = ", ".join(f"{v:g}" for v in poses.bbox_xywh[row])
+    problem = f"the person's box [{box}] lies outside the image of {size[0]} x {size[1]}"
+    return Problem(str(path), f"annotation {poses.ids[row]}", problem)
 
 
 Loaded = tuple[tuple[int, int], list[NDArray[np.uint8]]]

@@ -103,7 +103,7 @@ def test_all_images_that_cannot_be_decoded_are_named_at_once(tmp_path: Path) -> 
     assert caught.value.problems[0].pointer == "annotation 101"
 
 
-def test_missing_images_are_named_before_anything_is_decoded(tmp_path: Path) -> None:
+def test_missing_and_undecodable_images_are_named_at_once_before_anything_is_predicted(tmp_path: Path) -> None:
     poses, _ = write_people(tmp_path, images=5)
     poses = replace(poses, images=(*poses.images[:4], Image("../out.png", 320, 240)))
     spoil(tmp_path)
@@ -114,10 +114,33 @@ def test_missing_images_are_named_before_anything_is_decoded(tmp_path: Path) -> 
         predict([predictor], poses, tmp_path)
     assert [p.problem for p in caught.value.problems] == [
         "no such file or directory",
+        "is a truncated PNG: its end chunk is missing",
+        "is not an image that can be decoded",
         "the file is empty",
         "'../out.png' leaves the image folder",
     ]
     assert predictor.batches == []
+
+
+def test_a_person_whose_box_lies_outside_the_picture_is_named(tmp_path: Path) -> None:
+    poses, _ = write_people(tmp_path, images=2)
+    boxes = poses.bbox_xywh.copy()
+    boxes[1, :2] = 5000
+    poses = replace(poses, bbox_xywh=boxes, images=tuple(Image(i.file_name) for i in poses.images))
+    with pytest.raises(InputError, match=r"box \[5000, 5000, .*\] lies outside the image of") as caught:
+        predict([DotPredictor()], poses, tmp_path)
+    assert [p.pointer for p in caught.value.problems] == [f"annotation {poses.ids[1]}"]
+
+
+def test_a_person_whose_box_lies_outside_the_picture_can_be_left_out(tmp_path: Path) -> None:
+    poses, _ = write_people(tmp_path, images=2)
+    boxes = poses.bbox_xywh.copy()
+    boxes[1, :2] = -5000
+    poses = replace(poses, bbox_xywh=boxes, images=tuple(Image(i.file_name) for i in poses.images))
+    told: list[Problem] = []
+    [found] = predict([DotPredictor()], poses, tmp_path, on_bad=told.append)
+    assert len(told) == 1
+    assert found.ids.tolist() == [i for i in poses.ids.tolist() if i != poses.ids[1]]
 
 
 def test_bad_images_can_be_left_out_and_are_told(tmp_path: Path) -> None:
