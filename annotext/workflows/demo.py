@@ -253,7 +253,7 @@ def _sections(report: DemoReport) -> list[Section]:
         equal = "equals the input, key order included" if result.stripped_equal else "DIFFERS from the input"
         sections.append(
             Section(
-                f"The {name}-like set",
+                f"The {name.upper()}-like set",
                 text=[
                     f"Mean OKS of the student over all {len(student.keypoints)} keypoints: {student.oks_mean:.3f} "
                     f"({student.people['with_oks']} people). The stripped file {equal}.",
@@ -266,7 +266,7 @@ def _sections(report: DemoReport) -> list[Section]:
                     Table(["added to the file", "source", "n", "PCK@0.2", "error px"], added),
                 ],
                 pictures=[
-                    Picture(f"{name}.png", f"Extended people of the {name}-like set"),
+                    Picture(f"{name}.png", f"Extended people of the {name.upper()}-like set"),
                     *([worst] if result.has_predicted else []),
                 ],
                 commands=[
