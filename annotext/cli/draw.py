@@ -19,6 +19,7 @@ def draw(
         int | None, typer.Option("--people", help="Show this many people, drawn by chance.  [default: 24]")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the draw.")] = 0,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is faulty, and list it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print who is on the sheet as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing sheet.")] = False,
 ) -> None:
@@ -30,4 +31,5 @@ def draw(
     if worst is not None and people is not None:
         raise typer.BadParameter("give --worst or --people, not both")
     count = PEOPLE if people is None else people
-    print_report(run(extended, images, out, worst=worst, people=count, seed=seed, force=force), as_json=as_json)
+    report = run(extended, images, out, worst=worst, people=count, seed=seed, skip_bad=skip_bad, force=force)
+    print_report(report, as_json=as_json)

@@ -29,6 +29,7 @@ def evaluate(
     predictor: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which predictor of a parquet that holds several.")
     ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out faulty records, and list them.")] = False,
 ) -> None:
     """Judge keypoints against a truth: OKS with AP and AR, PCKh, and PCK and mean error per keypoint.
 
@@ -45,5 +46,6 @@ def evaluate(
         keypoints=None if keypoints is None else [k.strip() for k in keypoints.split(",") if k.strip()],
         only_added=only_added,
         predictor=predictor,
+        skip_bad=skip_bad,
     )
     print_report(report, as_json=as_json)

@@ -22,6 +22,10 @@ class Problem:
     problem: str
     hint: str = ""
 
+    def to_dict(self) -> dict[str, str]:
+        """For reports."""
+        return {"path": self.path, "pointer": self.pointer, "problem": self.problem, "hint": self.hint}
+
     def __str__(self) -> str:
         place = f"{self.path}: {self.pointer}" if self.pointer else self.path
         line = f"{place}: {self.problem}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import orjson
@@ -311,7 +311,7 @@ def _strip_coco(document: Mapping[str, Any], faults: Faults) -> Any:
     return stripped
 
 
-def _is_restore(restore: Any) -> bool:
+def _is_restore(restore: Any) -> TypeGuard[dict[str, Any]]:
     return (
         isinstance(restore, dict)
         and isinstance(restore.get("info"), bool)

@@ -110,7 +110,7 @@ def predict(
 def _outside(bbox_xywh: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
     """(N,) bool: boxes that share no pixel with a picture of this (w, h); readers only know it if the file says it."""
     first, last = bbox_xywh[:, :2], bbox_xywh[:, :2] + bbox_xywh[:, 2:]
-    return ((first > np.array(size)) | (last < 0)).any(axis=1)
+    return np.any((first > np.array(size)) | (last < 0), axis=1)
 
 
 def _box_problem(poses: Poses, images: Path, row: int, size: tuple[int, int]) -> Problem:

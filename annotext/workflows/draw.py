@@ -17,6 +17,7 @@ from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.outputs import check_output, writing
 from annotext.predictors.images import find_missing, image_path, pointer_to, read_image, used_images
 from annotext.workflows.contact_sheet import Tile, contact_sheet
+from annotext.workflows.skipped import skipped_lines
 
 # People on a sheet unless asked otherwise: a screenful.
 PEOPLE = 24
@@ -27,13 +28,17 @@ _PREDICTED = (Source.STUDENT, Source.TEACHER)
 
 @dataclass(frozen=True)
 class DrawReport:
-    """A contact sheet. people: ids shown, in order. of: how many people of the file have additions."""
+    """A contact sheet. people: ids shown, in order. of: how many people of the file have additions.
+
+    skipped: records and images that skip_bad left out.
+    """
 
     output: str
     people: tuple[int, ...]
     of: int
     lowest: tuple[str | None, ...]
     scores: tuple[float | None, ...]
+    skipped: tuple[Problem, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -42,11 +47,13 @@ class DrawReport:
             "output": self.output,
             "people_with_additions": self.of,
             "people": [{"id": i, "lowest": keypoint, "score": score} for i, keypoint, score in shown],
+            "skipped": [p.to_dict() for p in self.skipped],
         }
 
     def summary(self) -> str:
-        """One line."""
-        return f"[bold]{escape(self.output)}[/]: {len(self.people)} of {self.of} people with additions"
+        """One line, and what was skipped."""
+        line = f"[bold]{escape(self.output)}[/]: {len(self.people)} of {self.of} people with additions"
+        return "\n".join([line, *skipped_lines(self.skipped)])
 
 
 def draw(
@@ -57,12 +64,14 @@ def draw(
     worst: int | None = None,
     people: int = PEOPLE,
     seed: int = 0,
+    skip_bad: bool = False,
     force: bool = False,
 ) -> DrawReport:
     """Write a PNG contact sheet of people of an extended file.
 
     images: folder that the file's image names are relative to. worst: show this many people, those with the lowest
     score of an added (predicted, not withheld) point first; otherwise `people` people drawn by `seed`, in file order.
+    skip_bad: leave out faulty records, and people whose image cannot be used, and list them.
     Raises InputError or AnnotextError: a file that is not extended, images that cannot be used, a bad output.
     """
     count = people if worst is None else worst
@@ -71,7 +80,7 @@ def draw(
     if output.suffix.lower() != ".png":
         raise InputError.single(output, "", "a contact sheet is a PNG", "name it something.png")
     check_output(output, force=force, inputs=[extended])
-    file = read_annotations(extended)
+    file = read_annotations(extended, skip_bad=skip_bad)
     if file.additions is None:
         raise InputError.single(extended, "", "is not an extended file", "annotext extend makes one")
     candidates = np.flatnonzero((file.additions.source != Source.NONE).any(axis=1))
@@ -82,7 +91,10 @@ def draw(
     else:
         chosen = np.random.default_rng(seed).permutation(candidates)[:people]
         rows = np.sort(chosen)
-    pictures = _pictures(file, rows, images)
+    pictures, bad = _pictures(file, rows, images)
+    if bad and (not skip_bad or not pictures):
+        raise InputError(bad)
+    rows = rows[np.isin(file.poses.image_index[rows], list(pictures))]
     tiles = [_tile(file, file.additions, row, pictures[int(file.poses.image_index[row])]) for row in rows]
     how = "lowest scores first" if worst is not None else "drawn by chance"
     sheet = contact_sheet(tiles, f"{extended.name}: {len(rows)} of {len(candidates)} people with additions, {how}")
@@ -98,6 +110,7 @@ def draw(
         of=len(candidates),
         lowest=tuple(None if low is None else low[0] for low in lowest),
         scores=tuple(None if low is None else round(low[1], 4) for low in lowest),
+        skipped=(*file.skipped, *bad),
     )
 
 
@@ -123,21 +136,25 @@ def _lowest(additions: Additions, row: int) -> tuple[str, float] | None:
     return (additions.keypoints[column], float(score[column])) if np.isfinite(score[column]) else None
 
 
-def _pictures(file: AnnotationFile, rows: NDArray[np.intp], folder: Path) -> dict[int, NDArray[np.uint8]]:
-    """The decoded images of these people. Raises InputError with every image that cannot be used."""
+def _pictures(
+    file: AnnotationFile, rows: NDArray[np.intp], folder: Path
+) -> tuple[dict[int, NDArray[np.uint8]], list[Problem]]:
+    """The decoded images of these people, and what is wrong with those that cannot be used."""
     people = file.poses.take(rows)
-    problems = list(find_missing(folder, people).values())
+    missing = find_missing(folder, people)
+    problems: list[Problem] = []
     pictures: dict[int, NDArray[np.uint8]] = {}
-    for index in [] if problems else used_images(people):
+    for index in used_images(people):
+        if index in missing:
+            problems.append(missing[index])
+            continue
         image = people.images[index]
         try:
             pictures[index] = read_image(folder, image)
         except ValueError as error:
             path = image_path(folder, image.file_name)
             problems.append(Problem(str(path), pointer_to(people, index), str(error)))
-    if problems:
-        raise InputError(problems)
-    return pictures
+    return pictures, problems
 
 
 def _tile(file: AnnotationFile, additions: Additions, row: int, pixels: NDArray[np.uint8]) -> Tile:

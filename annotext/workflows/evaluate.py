@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from rich.markup import escape
 from annotext.core.metrics.oks import SIGMA_SETS, SigmaSet, oks
 from annotext.core.metrics.pck import POOLED_JOINTS, distances, share_within, torso_size
 from annotext.core.poses import Poses, Source
-from annotext.core.problems import AnnotextError, InputError
+from annotext.core.problems import AnnotextError, InputError, Problem
 from annotext.core.skeleton import Skeleton
 from annotext.workflows.average_precision import FIGURES, average_precision
 from annotext.workflows.judged import WITHHELD, Judged, read_judged
+from annotext.workflows.skipped import skipped_lines
 
 # PCKh as MPII publishes it, and the stricter one of the paper.
 PCKH_THRESHOLDS = (0.5, 0.1)
@@ -66,6 +67,7 @@ class EvaluationReport:
     keypoints: dict[str, KeypointFigures]
     added: dict[str, dict[str, KeypointFigures]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    skipped: tuple[Problem, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; null where there is nothing to say."""
@@ -89,6 +91,7 @@ class EvaluationReport:
                 for name, sources in self.added.items()
             }
         report["notes"] = list(self.notes)
+        report["skipped"] = [p.to_dict() for p in self.skipped]
         return report
 
     def summary(self) -> str:
@@ -123,6 +126,7 @@ class EvaluationReport:
                         f"{_text(figures.pck, 1):>9}"
                     )
         lines += ["", *self.notes] if self.notes else []
+        lines += skipped_lines(self.skipped)
         return "\n".join(lines)
 
 
@@ -135,24 +139,28 @@ def evaluate_files(
     keypoints: Sequence[str] | None = None,
     only_added: bool = False,
     predictor: str | None = None,
+    skip_bad: bool = False,
 ) -> EvaluationReport:
     """`evaluate` on files of any format annotext reads; PREDICTIONS may be a parquet of predictions.
 
     head_sizes: MPII's official .mat, in place of the truth's head boxes. only_added: compare only the keypoints
-    annotext added to PREDICTIONS. Raises InputError or AnnotextError.
+    annotext added to PREDICTIONS. skip_bad: leave out faulty records of both files, and list
+    them. Raises InputError or AnnotextError.
     """
     from annotext.formats.annotations import read_annotations
     from annotext.formats.head_sizes import with_head_sizes
 
-    poses = read_annotations(truth).poses
+    file = read_annotations(truth, skip_bad=skip_bad)
+    poses = file.poses
     if head_sizes is not None:
         poses = with_head_sizes(poses, head_sizes)
-    judged = read_judged(predictions, predictor=predictor)
+    judged = read_judged(predictions, predictor=predictor, skip_bad=skip_bad)
     if only_added:
         if not judged.added:
             raise InputError.single(predictions, "", "has no added keypoints, it is not an extended file")
         keypoints = [k for k in judged.added if keypoints is None or k in keypoints]
-    return evaluate(poses, judged, truth_name=Path(truth).name, sigmas=sigmas, keypoints=keypoints)
+    report = evaluate(poses, judged, truth_name=Path(truth).name, sigmas=sigmas, keypoints=keypoints)
+    return replace(report, skipped=(*file.skipped, *judged.skipped))
 
 
 def evaluate(

@@ -15,7 +15,7 @@ from rich.markup import escape
 from annotext.core.policy import DEFAULT_MIN_SCORE, Decisions, Policy, Reason, decide, gains_keypoints
 from annotext.core.poses import Poses, Source
 from annotext.core.predictions import Predictions, PredictorIdentity
-from annotext.core.problems import SHOWN_PROBLEMS, AnnotextError, InputError, Problem
+from annotext.core.problems import AnnotextError, InputError, Problem
 from annotext.core.skeleton import Skeleton, union
 from annotext.core.skeletons import UNION21
 from annotext.formats.annotations import AnnotationFile, read_annotations
@@ -26,6 +26,7 @@ from annotext.formats.predictions import read_predictions, read_predictions_head
 from annotext.predictors.load import load_predictor
 from annotext.predictors.pipeline import predict
 from annotext.predictors.predictor import Predictor
+from annotext.workflows.skipped import skipped_lines
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ class ExtendReport:
             "keypoints": {k: {what: dict(c) for what, c in counts.items()} for k, counts in self.keypoints.items()},
             "predictors": [_identity_dict(p) for p in self.predictors],
             "policy": self.policy.to_dict(),
-            "skipped": [
-                {"path": p.path, "pointer": p.pointer, "problem": p.problem, "hint": p.hint} for p in self.skipped
-            ],
+            "skipped": [p.to_dict() for p in self.skipped],
         }
 
     def summary(self) -> str:
@@ -92,12 +91,7 @@ class ExtendReport:
         if self.seconds is not None and self.predictors:
             speed = people["predicted"] / max(self.seconds, 1e-9)
             lines.append(f"  predicted in {self.seconds:.1f} s ({speed:.1f} people/s)")
-        if self.skipped:
-            lines.append(f"[yellow]skipped {len(self.skipped)}:[/]")
-            lines += [f"  {escape(str(p))}" for p in self.skipped[:SHOWN_PROBLEMS]]
-            left = len(self.skipped) - SHOWN_PROBLEMS
-            lines += [f"  ... and {left} more (all are in --report and --json)"] if left > 0 else []
-        return "\n".join(lines)
+        return "\n".join([*lines, *skipped_lines(self.skipped)])
 
 
 _UNTOUCHED = {

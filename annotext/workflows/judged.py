@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core.predictions import Predictions
-from annotext.core.problems import InputError
+from annotext.core.problems import InputError, Problem
 from annotext.core.skeleton import Skeleton
 from annotext.formats.annotations import AnnotationFile, read_annotations
 
@@ -33,6 +33,7 @@ class Judged:
     added: names of the keypoints annotext added to a file; empty for anything else.
     candidate: (N, A, 2) float64, all estimates of the added points, withheld ones too; source: (N, A) what each is
         (a value of `Source`, or `WITHHELD`; "none" where there is no estimate).
+    skipped: records of the file that were left out.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Judged:
     added: tuple[str, ...] = ()
     candidate: NDArray[np.float64] | None = None
     source: NDArray[np.object_] | None = None
+    skipped: tuple[Problem, ...] = ()
 
     @classmethod
     def of_predictions(cls, predictions: Predictions) -> Judged:
@@ -68,6 +70,7 @@ class Judged:
             file_names=tuple(poses.file_names()),
             xy=poses.xy,
             score=poses.labelled.astype(np.float64),
+            skipped=file.skipped,
         )
         if additions is None:
             return judged
@@ -77,16 +80,17 @@ class Judged:
         return replace(judged, score=score, added=additions.keypoints, candidate=additions.xy, source=source)
 
 
-def read_judged(path: str | Path, *, predictor: str | None = None) -> Judged:
+def read_judged(path: str | Path, *, predictor: str | None = None, skip_bad: bool = False) -> Judged:
     """An annotation file, or one predictor's points of a parquet of predictions.
 
-    predictor: its name, needed where the parquet holds several. Raises InputError.
+    predictor: its name, needed where the parquet holds several. skip_bad: leave out faulty records of an annotation
+    file; they are in `skipped`. Raises InputError.
     """
     path = Path(path)
     if not _is_parquet(path):
         if predictor is not None:
             raise InputError.single(path, "", "is no file of predictions, so it has no predictor to choose")
-        return Judged.of_file(read_annotations(path))
+        return Judged.of_file(read_annotations(path, skip_bad=skip_bad))
     from annotext.formats.predictions import read_predictions
 
     return Judged.of_predictions(_choose(read_predictions(path), predictor, path))

@@ -127,6 +127,27 @@ def test_missing_images_are_all_named_and_nothing_is_written(extended: Path) -> 
     assert not (extended.parent / "sheet.png").exists()
 
 
+def test_missing_and_broken_images_are_named_at_once(extended: Path) -> None:
+    (extended.parent / "images" / "000.png").unlink()
+    (extended.parent / "images" / "002.png").write_bytes(b"no picture")
+    with pytest.raises(InputError) as caught:
+        draw(extended, extended.parent / "images", extended.parent / "sheet.png")
+    assert [Path(p.path).name for p in caught.value.problems] == ["000.png", "002.png"]
+
+
+def test_bad_images_and_records_can_be_left_out_and_are_told(extended: Path) -> None:
+    document = json.loads(extended.read_text())
+    document["annotations"][3]["bbox"] = [1, 1, 0, 0]
+    extended.write_text(json.dumps(document))
+    (extended.parent / "images" / "000.png").unlink()
+    report = draw(extended, extended.parent / "images", extended.parent / "sheet.png", skip_bad=True)
+    bad = {a["id"] for a in document["annotations"] if a["image_id"] == document["images"][0]["id"]}
+    bad.add(document["annotations"][3]["id"])
+    assert set(report.people) == {a["id"] for a in document["annotations"]} - bad
+    assert ["annotations[3].bbox" in str(p) or "000.png" in str(p) for p in report.skipped] == [True, True]
+    assert all(str(p) in report.summary() for p in report.skipped)
+
+
 def test_an_existing_sheet_is_kept(extended: Path) -> None:
     (extended.parent / "sheet.png").write_text("mine")
     with pytest.raises(InputError, match="exists"):

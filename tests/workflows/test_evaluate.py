@@ -307,6 +307,19 @@ def test_a_wrong_name_says_what_there_is(options: dict[str, Any], message: str) 
         evaluate(truth, _judged(truth, truth.xy), **options)
 
 
+def test_faulty_records_can_be_left_out_and_are_told(extended: tuple[Path, Path]) -> None:
+    truth, output = extended
+    for path, row in ((truth, 1), (output, 2)):
+        document = json.loads(path.read_text())
+        document["annotations"][row]["bbox"] = [1, 1, 0, 0]
+        path.write_text(json.dumps(document))
+    report = evaluate_files(truth, output, skip_bad=True)
+    assert report.people["matched"] == 10
+    assert [p["pointer"] for p in report.to_dict()["skipped"]] == ["annotations[1].bbox", "annotations[2].bbox"]
+    with pytest.raises(InputError):
+        evaluate_files(truth, output)
+
+
 def test_a_failure_is_one_message_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import sys
 
