@@ -9,7 +9,7 @@ import typer
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to fill.")] = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to fill.", readable=False)] = Path("demo"),
     people: Annotated[int, typer.Option("--people", min=50, help="People to train on, in each set.")] = 8000,
     val_people: Annotated[int, typer.Option("--val-people", min=20, help="People to judge on, in each set.")] = 1000,
     recipe: Annotated[str, typer.Option("--recipe", help="Name or path of the training recipe.")] = "demo",

@@ -9,9 +9,11 @@ import typer
 
 
 def draw(
-    extended: Annotated[Path, typer.Argument(help="A file that `annotext extend` wrote.")],
-    images: Annotated[Path, typer.Option("--images", help="The folder its image names are relative to.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG to write.")],
+    extended: Annotated[Path, typer.Argument(help="A file that `annotext extend` wrote.", readable=False)],
+    images: Annotated[
+        Path, typer.Option("--images", help="The folder its image names are relative to.", readable=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG to write.", readable=False)],
     worst: Annotated[
         int | None, typer.Option("--worst", help="Show this many people, lowest scores of added points first.")
     ] = None,

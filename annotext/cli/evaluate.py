@@ -9,16 +9,20 @@ import typer
 
 
 def evaluate(
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Annotation file that is right.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Annotation file that is right.", readable=False)],
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="Annotation file, extended file, or parquet of predictions.")
+        Path,
+        typer.Argument(
+            metavar="PREDICTIONS", help="Annotation file, extended file, or parquet of predictions.", readable=False
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     sigmas: Annotated[
         str | None, typer.Option(metavar="NAME", help="OKS sigma set; the truth's skeleton's own by default.")
     ] = None,
     head_sizes: Annotated[
-        Path | None, typer.Option(metavar="FILE.mat", help="MPII's official file, for PCKh without head boxes.")
+        Path | None,
+        typer.Option(metavar="FILE.mat", help="MPII's official file, for PCKh without head boxes.", readable=False),
     ] = None,
     keypoints: Annotated[
         str | None, typer.Option(metavar="A,B", help="Compare only these; all that both files have by default.")

@@ -9,15 +9,18 @@ import typer
 
 
 def extend(
-    annotations: Annotated[Path, typer.Argument(help="A COCO, MPII or Halpe annotation file.")],
-    output: Annotated[Path, typer.Option("--out", "-o", help="The extended file to write.")],
-    images: Annotated[Path | None, typer.Option("--images", help="The folder its image names are relative to.")] = None,
+    annotations: Annotated[Path, typer.Argument(help="A COCO, MPII or Halpe annotation file.", readable=False)],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The extended file to write.", readable=False)],
+    images: Annotated[
+        Path | None, typer.Option("--images", help="The folder its image names are relative to.", readable=False)
+    ] = None,
     predictor: Annotated[
         list[Path] | None,
         typer.Option(
             "--predictor",
             help="A run of `annotext train`, a card, or an ONNX model with a card beside it. Give it several times: "
             "each missing keypoint comes from the first that knows it.",
+            readable=False,
         ),
     ] = None,
     predictions: Annotated[
@@ -26,12 +29,15 @@ def extend(
             "--predictions",
             help="A parquet file: written with what the predictors said; without --predictor it is read, and the "
             "decisions are made again without images.",
+            readable=False,
         ),
     ] = None,
     min_score: Annotated[
         float | None, typer.Option("--min-score", help="Withhold predicted points below this score (0-1).")
     ] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Also write the report as JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write the report as JSON.", readable=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is faulty, and list it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")] = False,

@@ -29,12 +29,6 @@ def skeletons(
         _compare([find_skeleton(n) for n in names], as_json)
 
 
-def _print_json(value: Any) -> None:
-    import json
-
-    print(json.dumps(value, indent=2))
-
-
 def _table(**options: Any) -> Table:
     from rich import box
     from rich.table import Table
@@ -43,8 +37,7 @@ def _table(**options: Any) -> Table:
 
 
 def _list(as_json: bool) -> None:
-    from rich.console import Console
-
+    from annotext.cli.output import print_json, results
     from annotext.core.skeletons import BUILT_IN
     from annotext.formats.skeletons import described
 
@@ -54,7 +47,7 @@ def _list(as_json: bool) -> None:
     titles = {name: str(d.dataset.get("title", "")) for name, d in files.items()}
     titles["union21"] = "coco17 + mpii16"
     if as_json:
-        _print_json(
+        print_json(
             [
                 {"name": s.name, "keypoints": len(s), "from": origin, "title": titles.get(s.name, "")}
                 for s, origin in rows
@@ -68,7 +61,8 @@ def _list(as_json: bool) -> None:
     table.add_column("data set")
     for skeleton, origin in rows:
         table.add_row(skeleton.name, str(len(skeleton)), origin, titles.get(skeleton.name, ""))
-    Console(highlight=False).print(table)
+    with results() as console:
+        console.print(table)
 
 
 def _as_dict(skeleton: Skeleton) -> dict[str, Any]:
@@ -84,10 +78,10 @@ def _as_dict(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def _show(skeleton: Skeleton, as_json: bool) -> None:
-    from rich.console import Console
+    from annotext.cli.output import print_json, results
 
     if as_json:
-        _print_json(_as_dict(skeleton))
+        print_json(_as_dict(skeleton))
         return
     partner = {a: b for pair in skeleton.flip_pairs for a, b in (pair, pair[::-1])}
     table = _table(title=f"{skeleton.name}: {len(skeleton)} keypoints, {len(skeleton.edges)} edges")
@@ -106,14 +100,13 @@ def _show(skeleton: Skeleton, as_json: bool) -> None:
             f"{skeleton.sigmas[keypoint]:.3f}",
             ", ".join(joined),
         )
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"sigmas: {skeleton.sigma_source}", soft_wrap=True)
+    with results() as console:
+        console.print(table)
+        console.print(f"sigmas: {skeleton.sigma_source}", soft_wrap=True)
 
 
 def _compare(several: list[Skeleton], as_json: bool) -> None:
-    from rich.console import Console
-
+    from annotext.cli.output import print_json, results
     from annotext.core.problems import AnnotextError
     from annotext.core.skeleton import union
 
@@ -128,7 +121,7 @@ def _compare(several: list[Skeleton], as_json: bool) -> None:
         for i, s in enumerate(several)
     ]
     if as_json:
-        _print_json(
+        print_json(
             {
                 "skeletons": [s.name for s in several],
                 "shared": shared,
@@ -148,7 +141,7 @@ def _compare(several: list[Skeleton], as_json: bool) -> None:
         note = "shared" if len(owners) == len(several) else f"only {owners[0]}" if len(owners) == 1 else ""
         places = [str(s.index[keypoint]) if keypoint in s.index else "" for s in several]
         table.add_row(str(i), keypoint, *places, note)
-    console = Console(highlight=False)
-    console.print(table)
-    for skeleton, names in zip(several, own, strict=True):
-        console.print(f"only {skeleton.name} ({len(names)}): {', '.join(names) or 'none'}", soft_wrap=True)
+    with results() as console:
+        console.print(table)
+        for skeleton, names in zip(several, own, strict=True):
+            console.print(f"only {skeleton.name} ({len(names)}): {', '.join(names) or 'none'}", soft_wrap=True)

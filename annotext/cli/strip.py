@@ -9,8 +9,8 @@ import typer
 
 
 def strip(
-    file: Annotated[Path, typer.Argument(help="A file that `annotext extend` wrote.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write what it was extended from.")],
+    file: Annotated[Path, typer.Argument(help="A file that `annotext extend` wrote.", readable=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write what it was extended from.", readable=False)],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

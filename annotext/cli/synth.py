@@ -9,7 +9,9 @@ import typer
 
 
 def synth(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make; one folder per set inside.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to make; one folder per set inside.", readable=False)
+    ],
     people: Annotated[int, typer.Option("--people", "-n", help="People in each set.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", "-s", help="The same seed gives the same bytes.")] = 0,
     sets: Annotated[str, typer.Option("--sets", help="Which sets, with commas.")] = "coco,mpii,halpe",

@@ -17,7 +17,7 @@ class _Device(StrEnum):
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one (demo, smoke, ...).")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The run directory to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run directory to write.", readable=False)],
     data: Annotated[
         list[str] | None,
         typer.Option("--data", help="name=FOLDER: where this data set of the recipe is. Give it several times."),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from typer.main import get_command
@@ -61,3 +62,35 @@ def test_a_known_failure_exits_with_1_and_no_traceback(run_cli: RunCli, tmp_path
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {tmp_path / 'in.json'}: ") and "Traceback" not in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.json"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("option", [[], ["--json"]], ids=["text", "json"])
+def test_results_that_cannot_be_written_are_a_known_failure(option: list[str]) -> None:
+    command = [sys.executable, "-m", "annotext.cli.main", "skeletons", "coco17", *option]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: stdout: cannot be written (No space left on device)\n"
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]], ids=["text", "json"])
+def test_a_reader_who_leaves_early_is_no_failure(option: list[str]) -> None:
+    command = [sys.executable, "-m", "annotext.cli.main", "skeletons", "coco17", *option]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout and program.stderr
+        program.stdout.close()
+        assert program.stderr.read() == ""
+    assert program.returncode == 0
+
+
+def test_an_unreadable_file_is_left_to_our_readers_who_exit_with_1() -> None:
+    from annotext.cli.main import app
+
+    checked = [
+        f"{command.name} {name}"
+        for command in app.registered_commands
+        for name, hint in get_type_hints(command.callback, include_extras=True).items()
+        if "Path" in str(get_args(hint)[:1]) and hint.__metadata__[0].readable
+    ]
+    assert checked == []
