@@ -104,9 +104,7 @@ def synthesise(
         try:
             (half_done / name / "images").mkdir(parents=True)
         except OSError as error:
-            raise InputError.single(
-                half_done, "", f"cannot be made: {error.strerror}", "choose another --out"
-            ) from None
+            raise InputError.single(out, "", f"cannot be made: {error.strerror}", "choose another --out") from None
         jobs += chunks(SETS[name], people, seed, half_done / name, harder=harder)
     try:
         made: dict[str, list[Made]] = {name: [] for name in sets}

@@ -57,6 +57,13 @@ def test_two_workers_write_the_bytes_of_one(world: Path, tmp_path: Path):
     assert _hashes(tmp_path / "two") == _hashes(world)
 
 
+def test_a_folder_that_cannot_be_made_is_named_as_it_was_given(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError) as caught:
+        synthesise(tmp_path / "file" / "out", 1, SEED, workers=1)
+    assert caught.value.problems[0].path == str(tmp_path / "file" / "out")
+
+
 def test_another_seed_draws_other_people(world: Path, tmp_path: Path):
     synthesise(tmp_path / "other", 4, SEED + 1, sets=["coco"], workers=1)
     one, other = (p / "coco" / "images" / "000001.jpg" for p in (world, tmp_path / "other"))
