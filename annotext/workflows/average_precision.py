@@ -16,8 +16,9 @@ from annotext.core.poses import Poses
 # COCO's keypoint evaluation looks at the 20 best-scored people of an image.
 MAX_DETECTIONS = 20
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-# Where a keypoint that nobody predicted is put: so far away that its similarity is 0. (NaN would count as a match.)
-_NOWHERE = 1e9
+# Where a keypoint that nobody predicted is put: COCO result files have 0, 0, 0 there, which pycocotools takes for a
+# point in the image's corner. We follow, so that the figures are the same. (NaN would count as a match.)
+_NOT_PREDICTED = 0.0
 
 
 def average_precision(
@@ -68,7 +69,7 @@ def average_precision(
             "image_id": int(truth.image_index[row]),
             "category_id": 1,
             "keypoints": np.concatenate(
-                [np.where(given[row, :, None], predicted_xy[row], _NOWHERE), np.ones((len(sigmas), 1))], axis=1
+                [np.where(given[row, :, None], predicted_xy[row], _NOT_PREDICTED), np.ones((len(sigmas), 1))], axis=1
             )
             .reshape(-1)
             .tolist(),
@@ -77,10 +78,6 @@ def average_precision(
         for row in rows
     ]
     result_set = truth_set.loadRes(results)
-    # A surplus detection counts in the size class of its points' box (pycocotools loadRes): of those really given.
-    for row, detection in zip(rows, result_set.dataset["annotations"], strict=True):
-        extent = np.ptp(predicted_xy[row, given[row]], axis=0)
-        detection["area"] = float(extent[0] * extent[1])
     evaluation = COCOeval_faster(
         truth_set, result_set, iouType="keypoints", kpt_oks_sigmas=sigmas.tolist(), print_function=_silent
     )

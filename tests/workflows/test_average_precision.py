@@ -103,6 +103,15 @@ def test_more_than_20_people_in_an_image_score_as_pycocotools_scores_them() -> N
     assert _figures(average_precision(poses, predicted, score, COCO17.sigma_array)) == pytest.approx(expected, abs=1e-9)
 
 
+def test_points_left_out_score_as_pycocotools_scores_zeros() -> None:
+    poses = random_people(COCO17, n=120, images=10, seed=5)
+    predicted, score = perturbed(poses, seed=6)
+    predicted[np.random.default_rng(7).random(predicted.shape[:2]) < 0.2] = np.nan
+    expected = _pycocotools(poses, np.nan_to_num(predicted), score)
+    assert 0.05 < expected[0] < 0.95
+    assert _figures(average_precision(poses, predicted, score, COCO17.sigma_array)) == pytest.approx(expected, abs=1e-9)
+
+
 def test_a_point_that_is_not_predicted_is_a_miss() -> None:
     poses = random_people(COCO17, labelled=1.0, unlabelled_people=0, crowds=0)
     without = poses.xy.copy()
