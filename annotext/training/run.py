@@ -16,8 +16,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +32,7 @@ from annotext.formats.recipe import Recipe, read_recipe, recipe_document, write_
 from annotext.training import bridge
 from annotext.training.checkpoints import initialise, last_checkpoint
 from annotext.training.config import runner_config
+from annotext.training.cpu import denormals_flushed, keep_freed_memory
 from annotext.training.data import MixedBatches, PersonCrops, batch_counts, loader
 from annotext.training.export import Export, export_student
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
@@ -99,6 +99,7 @@ def choose_device(device: Device) -> torch.device:
     return torch.device("cuda" if device != "cpu" and available else "cpu")
 
 
+@denormals_flushed()
 def train(
     recipe: Recipe,
     folder: Path,
@@ -128,8 +129,10 @@ def train(
     _write_json(folder / "data.json", data.description)
 
     log = _log_to(folder / "train.log")
-    if where.type == "cpu" and recipe.runtime.threads:
-        torch.set_num_threads(recipe.runtime.threads)
+    if where.type == "cpu":
+        keep_freed_memory()
+        if recipe.runtime.threads:
+            torch.set_num_threads(recipe.runtime.threads)
     config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
     student = build_student(config, recipe, source)
     steps = config.train_cfg["max_iters"]
@@ -163,8 +166,7 @@ def train(
         cfg=config,
     )
     try:
-        with _denormals_flushed():
-            runner.train()
+        runner.train()
     finally:
         _close(log)
 
@@ -278,17 +280,6 @@ def _close(log: MMLogger) -> None:
         handler.close()
     # A second run of this process into the same folder gets a new one.
     MMLogger._instance_dict.pop(log.instance_name, None)
-
-
-@contextmanager
-def _denormals_flushed() -> Iterator[None]:
-    """Treat denormal numbers as zero on the CPU: a softmax's vanishing tails otherwise slow it down several times."""
-    before = (torch.tensor([5e-324], dtype=torch.float64) * 1 == 0).item()
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(bool(before))
 
 
 def _last_line(path: Path) -> dict[str, float]:
