@@ -16,5 +16,5 @@ def require_extra(extra: str, command: str) -> None:
     if missing:
         raise AnnotextError(
             f"annotext {command} needs {', '.join(missing)}: install the {extra} extra with "
-            f"`uv pip install 'annotext[{extra}]'` (see README)"
+            f"`uv pip install -e '.[{extra}]'` in annotext's repository (see README)"
         )
