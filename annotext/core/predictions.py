@@ -6,7 +6,7 @@ N people, K keypoints of the predictor's skeleton.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,3 +68,16 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def take(self, ids: NDArray[np.int64]) -> Predictions:
+        """The people with these ids, in that order. Raises KeyError for an id that is not here."""
+        row_of = {int(i): row for row, i in enumerate(self.ids)}
+        rows = np.array([row_of[int(i)] for i in ids], dtype=np.intp)
+        return replace(
+            self,
+            ids=self.ids[rows],
+            file_names=tuple(self.file_names[r] for r in rows),
+            xy=self.xy[rows],
+            score=self.score[rows],
+            features={name: values[rows] for name, values in self.features.items()},
+        )

@@ -16,6 +16,7 @@ from annotext.core.problems import AnnotextError
 from annotext.core.skeletons import UNION21
 from annotext.formats.annotations import read_annotations
 from annotext.formats.jsonio import read_json, write_json
+from annotext.formats.predictions import read_predictions
 from annotext.workflows.baseline import pose_only_predictions
 from annotext.workflows.draw import draw
 from annotext.workflows.evaluate import EvaluationReport, KeypointFigures, evaluate, evaluate_files
@@ -204,12 +205,14 @@ def _judge(name: str, out: Path, train_dir: Path, val_dir: Path, extended: Exten
     teacher = train_dir / TAUGHT_BY[name] / "annotations.json"
     derived = extended.policy.to_dict()["derived"]
     predicted_only = [k for k in extended.keypoints if k not in derived]
-    geometry = pose_only_predictions(teacher, annotations, predicted_only)
+    # Both are judged on the same people: those the student looked at, who have labels to reason from.
+    (student,) = read_predictions(out / "extended" / f"{name}.parquet")
+    geometry = pose_only_predictions(teacher, annotations, predicted_only).take(student.ids)
     strip_file(file, stripped)
     return SetResult(
         name=name,
         extended=extended,
-        student=evaluate_files(truth_file, out / "extended" / f"{name}.parquet"),
+        student=evaluate(truth, Judged.of_predictions(student), truth_name=truth_file.name),
         finished=evaluate_files(truth_file, file),
         baseline=evaluate(truth, Judged.of_predictions(geometry), truth_name=truth_file.name),
         stripped_equal=_same_json(annotations, stripped),

@@ -60,6 +60,8 @@ def test_the_demo_leaves_two_extended_files_figures_and_a_page_whose_pictures_ex
     for name, added in (("coco", ["pelvis", "thorax", "upper_neck", "head_top"]), ("mpii", ["nose", "left_eye"])):
         result = report.sets[name]
         assert result.stripped_equal
+        for keypoint in result.compared:
+            assert result.student.keypoints[keypoint].n == result.baseline.keypoints[keypoint].n
         assert set(added) <= set(result.extended.keypoints)
         assert 0 <= result.student.oks_mean <= 1
         assert (out / f"{name}.png").stat().st_size > 10_000
