@@ -19,9 +19,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from annotext.core import geometry
 from annotext.core.poses import Poses
-from annotext.core.problems import InputError
+from annotext.core.problems import AnnotextError, Problem
 from annotext.core.skeleton import Skeleton
 from annotext.formats.recipe import AugmentRecipe
+from annotext.predictors.images import pointer_to, read_image
 from annotext.training.augment import BodyHalves, jitter, random_crop_matrix
 
 
@@ -137,6 +138,17 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
     def __len__(self) -> int:
         return sum(len(s.poses) for s in self.sets)
 
+    def _image(self, source: TrainingSet, row: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 BGR. Raises AnnotextError for an image that is cut short, unreadable or of another size."""
+        index = int(source.poses.image_index[row])
+        image = source.poses.images[index]
+        try:
+            return read_image(source.images, image)
+        except ValueError as error:
+            place = f"data set {source.name}, {pointer_to(source.poses, index)}"
+            # One text, not an InputError: a loader's worker can only hand a message to the training process.
+            raise AnnotextError(str(Problem(str(source.images / image.file_name), place, str(error)))) from None
+
     def __getitem__(self, draw: Draw) -> dict[str, NDArray]:
         source = self.sets[draw.data_set]
         poses, row = source.poses, draw.person
@@ -144,7 +156,7 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
         augment = self.augment
         if self.final is not None and self.final_from is not None and draw.number >= self.final_from:
             augment = self.final
-        image = read_image(source.images / poses.images[poses.image_index[row]].file_name)
+        image = self._image(source, row)
         xy, labelled = poses.xy[row], poses.labelled[row]
         matrix, flip = random_crop_matrix(
             poses.bbox_xywh[row], xy, labelled, self.halves, self.input_wh, self.expand, augment, rng
@@ -161,18 +173,6 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
             "matrix": matrix,
             "data_set": np.array(draw.data_set),
         }
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 BGR, as stored: annotation files measure in the file's own pixels, before any EXIF turn.
-
-    Raises InputError when the file is missing or no image.
-    """
-    image: Any = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        problem = "cannot be read as an image" if path.exists() else "image not found"
-        raise InputError.single(path, "", problem)
-    return image
 
 
 def collate(samples: Sequence[dict[str, NDArray]]) -> dict[str, Tensor]:

@@ -167,6 +167,11 @@ def train(
     )
     try:
         runner.train()
+    except AnnotextError as error:
+        # From a loader's worker the message comes wrapped in that process's traceback.
+        raise AnnotextError(
+            str(error).rpartition(f"{AnnotextError.__module__}.{AnnotextError.__name__}: ")[2]
+        ) from None
     finally:
         _close(log)
 

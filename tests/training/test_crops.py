@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from annotext.core import geometry
 from annotext.core.poses import Image, Poses
+from annotext.core.problems import AnnotextError
 from annotext.core.skeletons import COCO17, MPII16, UNION21
 from annotext.formats.recipe import AugmentRecipe
 from annotext.training.augment import crop_matrix
@@ -164,3 +165,13 @@ def test_workers_make_the_same_crops_as_the_training_process(tmp_path: Path) -> 
     images = [[b["image"].numpy() for b in loader(crops, MixedBatches([1], [2], 3, 0), workers)] for workers in (0, 1)]
     for here, there in zip(*images, strict=True):
         assert np.array_equal(here, there)
+
+
+def test_a_truncated_picture_is_named_with_its_person_instead_of_learned_from(tmp_path: Path) -> None:
+    poses = person()
+    cut = tmp_path / "0.png"
+    draw_dot(tmp_path, poses, "nose")
+    cut.write_bytes(cut.read_bytes()[:-20])
+    crops = PersonCrops([TrainingSet("one", poses, tmp_path, 1.0)], WH, expand=1.25, augment=AugmentRecipe(), seed=0)
+    with pytest.raises(AnnotextError, match=r"0\.png: data set one, annotation 0: is a truncated PNG"):
+        crops[Draw(0, 0, 0)]
