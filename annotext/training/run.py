@@ -30,7 +30,7 @@ from torch import nn
 from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.recipe import Recipe, read_recipe, recipe_document, write_recipe
 from annotext.training import bridge
-from annotext.training.checkpoints import initialise, last_checkpoint
+from annotext.training.checkpoints import initialise, last_checkpoint, load_checkpoint
 from annotext.training.config import runner_config
 from annotext.training.cpu import denormals_flushed, keep_freed_memory
 from annotext.training.data import MixedBatches, PersonCrops, batch_counts, loader
@@ -122,11 +122,16 @@ def train(
     data = read_sets(recipe, roots, source)
     if resume:
         _check_same_data(folder, data)
-    elif force:
-        _clear(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_recipe(recipe, folder / "recipe.toml")
-    _write_json(folder / "data.json", data.description)
+    elif recipe.student.init:
+        load_checkpoint(_starting_weights(recipe, source))  # a run is not replaced by one that cannot start
+    try:
+        if force:
+            _clear(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_recipe(recipe, folder / "recipe.toml")
+        _write_json(folder / "data.json", data.description)
+    except OSError as error:
+        raise InputError.single(folder, "", f"cannot be written ({error.strerror or error})") from None
 
     log = _log_to(folder / "train.log")
     if where.type == "cpu":
@@ -196,8 +201,12 @@ def build_student(config: Config, recipe: Recipe, source: str) -> Student:
     student = MODELS.build(config.model)
     student.init_weights()
     if recipe.student.init:
-        initialise(student, Path(source).parent / recipe.student.init)
+        initialise(student, _starting_weights(recipe, source))
     return student
+
+
+def _starting_weights(recipe: Recipe, source: str) -> Path:
+    return Path(source).parent / recipe.student.init
 
 
 def recipe_hash(recipe: Recipe) -> str:
@@ -236,9 +245,11 @@ def _check_folder(folder: Path, recipe: Recipe, *, resume: bool, force: bool) ->
     if folder.exists() and not folder.is_dir():
         raise InputError.single(folder, "", "is a file, expected a folder for the run")
     kept = folder / "recipe.toml"
+    resumable = last_checkpoint(folder / _CHECKPOINTS) is not None
     if resume:
-        if not kept.is_file() or last_checkpoint(folder / _CHECKPOINTS) is None:
-            raise InputError.single(folder, "", "has no checkpoint to resume from", "start it without --resume")
+        if not kept.is_file() or not resumable:
+            hint = "--force starts it anew" if kept.is_file() else "start it without --resume"
+            raise InputError.single(folder, "", "has no checkpoint to resume from", hint)
         if recipe_hash(read_recipe(kept)) != recipe_hash(recipe):
             raise InputError.single(
                 kept, "", "is another recipe than the one given", "a run resumes with the recipe it began with"
@@ -248,7 +259,8 @@ def _check_folder(folder: Path, recipe: Recipe, *, resume: bool, force: bool) ->
         if not kept.is_file():
             raise InputError.single(folder, "", "is not empty and holds no run", "choose another folder")
         if not force:
-            raise InputError.single(folder, "", "holds a run", "--resume goes on with it, --force replaces it")
+            hint = "--resume goes on with it, --force replaces it" if resumable else "--force replaces it"
+            raise InputError.single(folder, "", "holds a run", hint)
 
 
 def _check_same_data(folder: Path, data: TrainingData) -> None:

@@ -148,6 +148,33 @@ def test_nano_learns_a_few_people_by_heart(people: Path, tmp_path: Path) -> None
     assert trained.metrics["loss"] < 0.5 * first
 
 
+def test_a_run_killed_before_its_first_checkpoint_is_told_to_start_anew(people: Path, tmp_path: Path) -> None:
+    from annotext.formats.recipe import write_recipe
+
+    write_recipe(tiny(), tmp_path / "recipe.toml")
+    for resume in (True, False):
+        with pytest.raises(InputError) as caught:
+            run(tiny(), tmp_path, people, resume=resume)
+        assert "--force" in caught.value.problems[0].hint and "--resume" not in caught.value.problems[0].hint
+
+
+def test_a_run_is_not_replaced_by_one_whose_starting_weights_are_missing(people: Path, tmp_path: Path) -> None:
+    from annotext.formats.recipe import write_recipe
+
+    write_recipe(tiny(), tmp_path / "recipe.toml")
+    (tmp_path / "student.onnx").write_bytes(b"hours of work")
+    lacking = replace(tiny(), student=replace(tiny().student, init="absent.pth"))
+    with pytest.raises(InputError, match=r"absent\.pth: checkpoint not found"):
+        run(lacking, tmp_path, people, force=True)
+    assert (tmp_path / "student.onnx").read_bytes() == b"hours of work"
+
+
+def test_a_run_folder_that_cannot_be_made_is_one_message(people: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/run: cannot be written \(Not a directory\)"):
+        run(tiny(), tmp_path / "file" / "run", people)
+
+
 def test_a_folder_that_is_no_run_is_never_emptied(people: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(InputError, match="is not empty and holds no run"):
