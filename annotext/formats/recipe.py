@@ -84,7 +84,8 @@ class DataRecipe:
     root: folder the other two paths start at; relative to the current folder; `--data name=FOLDER` replaces it.
     annotations: the annotation file, images: the image folder, both below root. skeleton: what the file must hold, by
     name. share: this set's part of every batch, relative to the others'; 0 means by number of people. min_keypoints:
-    people with fewer labelled keypoints are left out.
+    people with fewer labelled keypoints are left out. labels: false trains on the people as if nobody had labelled
+    them, so that only teachers teach on them; then min_keypoints may be 0, a box is enough.
     """
 
     name: str
@@ -94,11 +95,86 @@ class DataRecipe:
     root: str = ""
     share: float = 0.0
     min_keypoints: int = 1
+    labels: bool = True
 
     def __post_init__(self) -> None:
         _demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a data set")
         _demand(self.share >= 0, "share", f"{self.share} is negative")
-        _demand(self.min_keypoints >= 1, "min_keypoints", f"{self.min_keypoints} is less than 1")
+        least = 1 if self.labels else 0
+        _demand(self.min_keypoints >= least, "min_keypoints", f"{self.min_keypoints} is less than {least}")
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """One teacher (see `annotext.training.teachers`).
+
+    source: the name of a model of MMPose's zoo, an MMPose config (`*.py`), an annotext run directory, or an ONNX model
+    or its card; a path is relative to the current folder. checkpoint: the weights, for the zoo and an MMPose config.
+    `--teacher name=PATH` replaces the checkpoint where one is needed, else the source. weight: beta_j of eq. 8.
+    temperature: divides the teacher's and the student's logits; the divergence is multiplied by its square, as in
+    Hinton et al. 2015. keypoints: those it may teach; none named: all it has in common with the student. pixel_offset:
+    [x, y] added to what it sees, in image pixels; left out: its card's, or what is known of the zoo's model. clean: it
+    sees the crop without the student's colour changes, blur and erased patch.
+    """
+
+    name: str
+    source: str
+    checkpoint: str = ""
+    weight: float = 1.0
+    temperature: float = 1.0
+    keypoints: tuple[str, ...] = ()
+    pixel_offset: tuple[float, float] | None = None
+    clean: bool = False
+
+    def __post_init__(self) -> None:
+        _demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a teacher")
+        _demand(bool(self.source), "source", "is empty")
+        _demand(self.weight > 0, "weight", f"{self.weight} must be positive")
+        _demand(self.temperature > 0, "temperature", f"{self.temperature} must be positive")
+
+
+@dataclass(frozen=True)
+class DistilRecipe:
+    """How the labels' loss and the teachers' add up (paper eq. 8; see `annotext.training.distil`).
+
+    alpha: the weight of the labels' loss. remainder: true, as eq. 8 is printed: the teachers' terms, weighted among
+    themselves by their `weight`, share the factor (1 - alpha); false, as in the authors' code: no such factor.
+    confidence: "none", or "peak": a teacher's keypoint weighs as much as the probability near its peak. decay: "none",
+    or the teachers' weights fall to zero over the run, "linear" or "cosine". where: "everywhere", or "unlabelled": only
+    keypoints for which the person carries no label.
+    """
+
+    alpha: float = 0.3
+    remainder: bool = True
+    confidence: Literal["none", "peak"] = "none"
+    decay: Literal["none", "linear", "cosine"] = "none"
+    where: Literal["everywhere", "unlabelled"] = "everywhere"
+
+    def __post_init__(self) -> None:
+        _demand(0 <= self.alpha <= 1, "alpha", f"{self.alpha} is outside 0-1")
+
+
+@dataclass(frozen=True)
+class ValidationRecipe:
+    """People never trained on, whom the student is measured on during training and at its end.
+
+    root, annotations, images, skeleton: as in [[data]]; `--data name=FOLDER` replaces the root. metric: what is watched:
+    "ap" (COCO AP by OKS), "pckh" (PCKh@0.5), "oks" (mean OKS) or "pck" (PCK@0.2 of the torso). head_sizes: MPII's .mat
+    below root, for PCKh where the annotations have no head boxes. people: at most so many, drawn by the seed; 0: all.
+    """
+
+    name: str
+    skeleton: str
+    annotations: str
+    images: str
+    metric: Literal["ap", "pckh", "oks", "pck"]
+    root: str = ""
+    head_sizes: str = ""
+    people: int = 0
+
+    def __post_init__(self) -> None:
+        _demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a data set")
+        _demand(self.people >= 0, "people", f"{self.people} is negative")
 
 
 @dataclass(frozen=True)
@@ -178,7 +254,8 @@ class ScheduleRecipe:
     Exactly one of epochs (an epoch is as many samples as there are people in all data sets) and samples. batch: people
     per step. warmup: steps over which the rate rises linearly from warmup_start x lr. cosine_from: the part of the run
     after which the rate falls on a cosine to final_lr x lr. final_phase: the part of the run, at its end, that is
-    trained with [augment.final].
+    trained with [augment.final]. validate_every: steps between two validations, 0 only at the end. keep: the weights
+    that are exported: "best" by the mean of the validations' metrics, or the "last".
     """
 
     batch: int
@@ -189,6 +266,8 @@ class ScheduleRecipe:
     cosine_from: float = 0.0
     final_lr: float = 0.05
     final_phase: float = 0.0
+    validate_every: int = 0
+    keep: Literal["best", "last"] = "last"
 
     def __post_init__(self) -> None:
         _demand(self.batch >= 1, "batch", f"{self.batch} is less than 1")
@@ -201,6 +280,7 @@ class ScheduleRecipe:
         _demand(0 < self.warmup_start <= 1, "warmup_start", f"{self.warmup_start} is outside 0-1")
         for name in ("cosine_from", "final_lr", "final_phase"):
             _demand(0 <= getattr(self, name) <= 1, name, f"{getattr(self, name)} is outside 0-1")
+        _demand(self.validate_every >= 0, "validate_every", f"{self.validate_every} is negative")
 
     def steps(self, people: int) -> int:
         """Steps of the whole run for `people` trainable people."""
@@ -227,7 +307,8 @@ class RuntimeRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe. seed: of weights, shuffling and augmentation. final: [augment.final], or None."""
+    """A whole recipe. seed: of weights, shuffling and augmentation. final: [augment.final], or None. teacher: the
+    [[teacher]] tables, weighed as [distil] says. validation: the [[validation]] tables."""
 
     name: str
     student: StudentRecipe
@@ -237,6 +318,9 @@ class Recipe:
     schedule: ScheduleRecipe
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     final: AugmentRecipe | None = None
+    teacher: tuple[TeacherRecipe, ...] = ()
+    distil: DistilRecipe | None = None
+    validation: tuple[ValidationRecipe, ...] = ()
     runtime: RuntimeRecipe = field(default_factory=RuntimeRecipe)
     seed: int = 0
 
@@ -260,6 +344,26 @@ class Recipe:
             (self.final is not None) == (self.schedule.final_phase > 0),
             "schedule.final_phase",
             "[augment.final] and final_phase > 0 belong together",
+        )
+        _demand(
+            bool(self.teacher) == (self.distil is not None),
+            "distil",
+            "[[teacher]] and [distil] belong together: [distil] says how the teachers' losses are weighed",
+        )
+        for what, entries in (("teacher", self.teacher), ("validation", self.validation)):
+            called = [e.name for e in entries]
+            twice = sorted({n for n in called if called.count(n) > 1})
+            _demand(not twice, what, f"two of them are called {', '.join(twice)}")
+        unlabelled = [i for i, d in enumerate(self.data) if not d.labels]
+        _demand(
+            not unlabelled or bool(self.teacher),
+            f"data[{unlabelled[0]}].labels" if unlabelled else "data",
+            "nobody teaches on people without labels: name a [[teacher]]",
+        )
+        _demand(
+            self.schedule.keep == "last" or bool(self.validation),
+            "schedule.keep",
+            "the best weights are those that do best on a [[validation]], and there is none",
         )
 
     @property

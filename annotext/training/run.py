@@ -11,11 +11,9 @@ RUN/student.onnx     the student, and RUN/card.json, what a predictor must know 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +26,14 @@ from rich.console import Console
 from torch import nn
 
 from annotext.core.problems import AnnotextError, InputError
-from annotext.formats.recipe import Recipe, read_recipe, recipe_document, write_recipe
+from annotext.formats.recipe import Recipe, write_recipe
 from annotext.training import bridge
-from annotext.training.checkpoints import initialise, last_checkpoint, load_checkpoint
+from annotext.training.checkpoints import initialise, load_checkpoint
 from annotext.training.config import runner_config
 from annotext.training.cpu import denormals_flushed, keep_freed_memory
 from annotext.training.data import MixedBatches, PersonCrops, batch_counts, loader
 from annotext.training.export import Export, export_student
+from annotext.training.folder import CHECKPOINTS, check_folder, check_same_data, clear, recipe_hash, write_json
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
 from annotext.training.sets import TrainingData, read_sets
 from annotext.training.student import Student
@@ -47,10 +46,6 @@ from mmengine.registry import MODELS, init_default_scope  # noqa: E402
 from mmengine.runner import Runner, set_random_seed  # noqa: E402
 
 Device = Literal["auto", "cpu", "cuda"]
-
-# Everything a run writes; --force removes these and nothing else.
-_FILES = ("recipe.toml", "config.py", "data.json", "metrics.jsonl", "train.log", "student.onnx", "card.json")
-_CHECKPOINTS = "checkpoints"
 
 # Real crops the export is compared on.
 _EXPORT_CROPS = 8
@@ -118,18 +113,18 @@ def train(
     that can be known before the first step.
     """
     where = choose_device(device)
-    _check_folder(folder, recipe, resume=resume, force=force)
+    check_folder(folder, recipe, resume=resume, force=force)
     data = read_sets(recipe, roots, source)
     if resume:
-        _check_same_data(folder, data)
+        check_same_data(folder, data)
     elif recipe.student.init:
         load_checkpoint(_starting_weights(recipe, source))  # a run is not replaced by one that cannot start
     try:
         if force:
-            _clear(folder)
+            clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_recipe(recipe, folder / "recipe.toml")
-        _write_json(folder / "data.json", data.description)
+        write_json(folder / "data.json", data.description)
     except OSError as error:
         raise InputError.single(folder, "", f"cannot be written ({error.strerror or error})") from None
 
@@ -146,7 +141,7 @@ def train(
     average = MovingAverage(recipe.optim.ema) if recipe.optim.ema else None
     metrics = Metrics(folder / "metrics.jsonl", console, batch=recipe.schedule.batch, label=recipe.name)
     checkpoints = Checkpoints(
-        folder / _CHECKPOINTS,
+        folder / CHECKPOINTS,
         every=recipe.runtime.checkpoint_every,
         recipe=recipe_hash(recipe),
         resume=resume,
@@ -209,15 +204,6 @@ def _starting_weights(recipe: Recipe, source: str) -> Path:
     return Path(source).parent / recipe.student.init
 
 
-def recipe_hash(recipe: Recipe) -> str:
-    """sha256 of what a run's result depends on: all of the recipe but [runtime] and where the data lie."""
-    document = recipe_document(recipe)
-    del document["runtime"]
-    for data in document["data"]:
-        del data["root"]
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-
-
 def _samples(recipe: Recipe, data: TrainingData, steps: int) -> tuple[PersonCrops, MixedBatches]:
     batch = recipe.schedule.batch
     crops = PersonCrops(
@@ -237,47 +223,6 @@ def _export_crops(crops: PersonCrops, batches: MixedBatches) -> NDArray[np.uint8
     draws = batches.batch(0)
     chosen = draws[:: max(1, len(draws) // _EXPORT_CROPS)][:_EXPORT_CROPS]
     return np.stack([crops[draw]["image"] for draw in chosen])
-
-
-def _check_folder(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
-    if resume and force:
-        raise AnnotextError("--resume goes on with a run, --force replaces it: give one of them")
-    if folder.exists() and not folder.is_dir():
-        raise InputError.single(folder, "", "is a file, expected a folder for the run")
-    kept = folder / "recipe.toml"
-    resumable = last_checkpoint(folder / _CHECKPOINTS) is not None
-    if resume:
-        if not kept.is_file() or not resumable:
-            hint = "--force starts it anew" if kept.is_file() else "start it without --resume"
-            raise InputError.single(folder, "", "has no checkpoint to resume from", hint)
-        if recipe_hash(read_recipe(kept)) != recipe_hash(recipe):
-            raise InputError.single(
-                kept, "", "is another recipe than the one given", "a run resumes with the recipe it began with"
-            )
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        if not kept.is_file():
-            raise InputError.single(folder, "", "is not empty and holds no run", "choose another folder")
-        if not force:
-            hint = "--resume goes on with it, --force replaces it" if resumable else "--force replaces it"
-            raise InputError.single(folder, "", "holds a run", hint)
-
-
-def _check_same_data(folder: Path, data: TrainingData) -> None:
-    path = folder / "data.json"
-    before = {d["name"]: d["sha256"] for d in json.loads(path.read_text())["data"]} if path.is_file() else {}
-    changed = [d["name"] for d in data.description["data"] if before.get(d["name"]) != d["sha256"]]
-    if changed:
-        raise InputError.single(
-            path, "", f"the annotations of {', '.join(changed)} are not those the run began with", "start a new run"
-        )
-
-
-def _clear(folder: Path) -> None:
-    for name in _FILES:
-        (folder / name).unlink(missing_ok=True)
-    if (folder / _CHECKPOINTS).is_dir():
-        shutil.rmtree(folder / _CHECKPOINTS)
 
 
 def _experiment(folder: Path) -> str:
@@ -302,9 +247,3 @@ def _close(log: MMLogger) -> None:
 def _last_line(path: Path) -> dict[str, float]:
     lines = path.read_text().splitlines()
     return json.loads(lines[-1]) if lines else {}
-
-
-def _write_json(path: Path, document: Any) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
-    os.replace(temporary, path)

@@ -1,0 +1,84 @@
+"""The run directory: what may be written where, and whether a run can go on with what it finds there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from annotext.core.problems import AnnotextError, InputError
+from annotext.formats.recipe import Recipe, read_recipe, recipe_document
+from annotext.training.checkpoints import last_checkpoint
+from annotext.training.sets import TrainingData
+
+CHECKPOINTS = "checkpoints"
+
+# Everything a run writes; --force removes these and nothing else.
+FILES = ("recipe.toml", "config.py", "data.json", "metrics.jsonl", "train.log", "student.onnx", "card.json")
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """sha256 of what a run's result depends on: all of the recipe but [runtime] and where files lie."""
+    document = recipe_document(recipe)
+    del document["runtime"]
+    for data in document["data"]:
+        del data["root"]
+    for validation in document["validation"]:
+        del validation["root"]
+    for teacher in document["teacher"]:
+        del teacher["source"], teacher["checkpoint"]  # data.json holds the weights' hash
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def check_folder(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
+    """Whether a run of `recipe` may begin, or go on, in `folder`. Raises InputError or AnnotextError."""
+    if resume and force:
+        raise AnnotextError("--resume goes on with a run, --force replaces it: give one of them")
+    if folder.exists() and not folder.is_dir():
+        raise InputError.single(folder, "", "is a file, expected a folder for the run")
+    kept = folder / "recipe.toml"
+    resumable = last_checkpoint(folder / CHECKPOINTS) is not None
+    if resume:
+        if not kept.is_file() or not resumable:
+            hint = "--force starts it anew" if kept.is_file() else "start it without --resume"
+            raise InputError.single(folder, "", "has no checkpoint to resume from", hint)
+        if recipe_hash(read_recipe(kept)) != recipe_hash(recipe):
+            raise InputError.single(
+                kept, "", "is another recipe than the one given", "a run resumes with the recipe it began with"
+            )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        if not kept.is_file():
+            raise InputError.single(folder, "", "is not empty and holds no run", "choose another folder")
+        if not force:
+            hint = "--resume goes on with it, --force replaces it" if resumable else "--force replaces it"
+            raise InputError.single(folder, "", "holds a run", hint)
+
+
+def check_same_data(folder: Path, data: TrainingData) -> None:
+    """A run goes on only with the annotations it began with. Raises InputError."""
+    path = folder / "data.json"
+    before = {d["name"]: d["sha256"] for d in json.loads(path.read_text())["data"]} if path.is_file() else {}
+    changed = [d["name"] for d in data.description["data"] if before.get(d["name"]) != d["sha256"]]
+    if changed:
+        raise InputError.single(
+            path, "", f"the annotations of {', '.join(changed)} are not those the run began with", "start a new run"
+        )
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run wrote, and nothing else."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    if (folder / CHECKPOINTS).is_dir():
+        shutil.rmtree(folder / CHECKPOINTS)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    os.replace(temporary, path)
