@@ -23,17 +23,21 @@ from annotext.core.problems import AnnotextError, Problem
 from annotext.core.skeleton import Skeleton
 from annotext.formats.recipe import AugmentRecipe
 from annotext.predictors.images import pointer_to, read_image
-from annotext.training.augment import BodyHalves, jitter, random_crop_matrix
+from annotext.training.augment import BodyHalves, CropRule, Jitter, random_view
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """One data set: its people under the union skeleton, where its images are, its share of every batch."""
+    """One data set: its people under the union skeleton, where its images are, its share of every batch.
+
+    labels: false: its keypoints are not shown to the student, only teachers teach on its people.
+    """
 
     name: str
     poses: Poses
     images: Path
     share: float
+    labels: bool = True
 
     def __post_init__(self) -> None:
         if not len(self.poses):
@@ -109,10 +113,11 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
     """Draw -> one augmented crop as a dict of arrays.
 
     image: (h, w, 3) uint8 RGB. points: (K, 2) float32 crop pixels, 0 where not labelled. labelled: (K,) bool.
-    matrix: (2, 3) float64 image-to-crop affine, so that a teacher can see the same person through its own input.
-    data_set: () int64.
+    matrix: (2, 3) float64 image-to-crop affine. data_set: () int64.
 
-    `final_from`: draw number from which the recipe's final phase of augmentation holds, or None.
+    others: how teachers want their crops. The i-th of them, from 1, gives `image_i` and `matrix_i`: the same person
+    under the same augmentation, cut from the image itself.
+    final_from: draw number from which the recipe's final phase of augmentation holds, or None.
     """
 
     def __init__(
@@ -125,12 +130,13 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
         final: AugmentRecipe | None = None,
         final_from: int | None = None,
         seed: int,
+        others: Sequence[CropRule] = (),
     ) -> None:
         self.sets = tuple(sets)
         self.skeleton = sets[0].poses.skeleton
         if any(s.poses.skeleton != self.skeleton for s in sets):
             raise ValueError("training sets must be mapped to one skeleton first")
-        self.input_wh, self.expand, self.seed = input_wh, expand, seed
+        self.rule, self.others, self.seed = CropRule(input_wh, expand), tuple(others), seed
         self.augment, self.final, self.final_from = augment, final, final_from
         self.halves = BodyHalves.of(self.skeleton)
         self.metainfo = {"keypoints": list(self.skeleton.keypoints)}
@@ -157,22 +163,33 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
         if self.final is not None and self.final_from is not None and draw.number >= self.final_from:
             augment = self.final
         image = self._image(source, row)
-        xy, labelled = poses.xy[row], poses.labelled[row]
-        matrix, flip = random_crop_matrix(
-            poses.bbox_xywh[row], xy, labelled, self.halves, self.input_wh, self.expand, augment, rng
-        )
-        crop: Any = cv2.warpAffine(image, matrix, self.input_wh, flags=cv2.INTER_LINEAR)
-        crop = jitter(crop, augment, rng)
+        xy, labelled = poses.xy[row], poses.labelled[row] & source.labels
+        view = random_view(poses.bbox_xywh[row], xy, labelled, self.halves, self.rule.expand, augment, rng)
+        matrix = view.matrix(self.rule, self.rule)
+        crop = view.crop(image, self.rule, self.rule)
+        jitter = Jitter.draw(self.rule.input_wh, augment, rng)
         points = geometry.apply_affine(matrix, xy)
-        if flip:
+        if view.flip:
             points, labelled = points[self.skeleton.flip_index], labelled[self.skeleton.flip_index]
-        return {
-            "image": np.ascontiguousarray(crop[..., ::-1]),
+        sample = {
+            "image": _rgb(jitter.apply(crop)),
             "points": np.where(labelled[:, None], points, 0.0).astype(np.float32),
             "labelled": labelled,
             "matrix": matrix,
             "data_set": np.array(draw.data_set),
         }
+        for i, rule in enumerate(self.others, start=1):
+            other = view.crop(image, rule, self.rule)
+            sample[f"matrix_{i}"] = view.matrix(rule, self.rule)
+            if not rule.clean:
+                between = geometry.compose_affine(sample[f"matrix_{i}"], geometry.invert_affine(matrix))
+                other = jitter.seen_by(between).apply(other)
+            sample[f"image_{i}"] = _rgb(other)
+        return sample
+
+
+def _rgb(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(crop[..., ::-1])
 
 
 def collate(samples: Sequence[dict[str, NDArray]]) -> dict[str, Tensor]:

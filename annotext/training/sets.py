@@ -115,7 +115,7 @@ def _read_set(
         raise InputError.single(
             source, f"{pointer}.images", f"{len(absent)} of {len(used)} images are not in {images}: {shown}"
         )
-    counts = poses.labelled.sum(axis=0)
+    counts = (poses.labelled & data.labels).sum(axis=0)
     description = {
         "name": data.name,
         "skeleton": data.skeleton,
@@ -127,4 +127,4 @@ def _read_set(
         "trained_on": len(poses),
         "labelled": {k: int(c) for k, c in zip(skeleton.keypoints, counts, strict=True)},
     }
-    return TrainingSet(data.name, poses, images, data.share or float(len(poses))), description
+    return TrainingSet(data.name, poses, images, data.share or float(len(poses)), data.labels), description

@@ -102,7 +102,9 @@ def test_a_crop_matrix_shows_the_shifted_box_centre_in_the_middle_and_keeps_angl
     dx: float, dy: float, zoom: float, degrees: float, flip: bool
 ) -> None:
     box = np.array([50.0, 40.0, 100.0, 160.0])
-    matrix = crop_matrix(box, WH, expand=1.25, shift=np.array([dx, dy]), zoom=zoom, degrees=degrees, flip=flip)
+    matrix = crop_matrix(
+        box, WH, expand=1.25, move=np.array([dx, dy]) * box[2:] * 1.25, zoom=zoom, degrees=degrees, flip=flip
+    )
     middle = geometry.apply_affine(matrix, [[100 + dx * 125, 120 + dy * 200]])
     np.testing.assert_allclose(middle, [[48, 64]], atol=1e-9)
     gram = matrix[:, :2] @ matrix[:, :2].T
