@@ -128,6 +128,8 @@ class TeacherRecipe:
 
     def __post_init__(self) -> None:
         _demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a teacher")
+        # MMEngine adds up every logged value whose name holds "loss".
+        _demand("loss" not in self.name, "name", f"{self.name!r} must not contain 'loss'")
         _demand(bool(self.source), "source", "is empty")
         _demand(self.weight > 0, "weight", f"{self.weight} must be positive")
         _demand(self.temperature > 0, "temperature", f"{self.temperature} must be positive")
@@ -158,7 +160,7 @@ class DistilRecipe:
 class ValidationRecipe:
     """People never trained on, whom the student is measured on during training and at its end.
 
-    root, annotations, images, skeleton: as in [[data]]; `--data name=FOLDER` replaces the root. metric: what is watched:
+    root, annotations, images, skeleton: as in [[data]]; `--data name=FOLDER` replaces the root. metric: what is watched,
     "ap" (COCO AP by OKS), "pckh" (PCKh@0.5), "oks" (mean OKS) or "pck" (PCK@0.2 of the torso). head_sizes: MPII's .mat
     below root, for PCKh where the annotations have no head boxes. people: at most so many, drawn by the seed; 0: all.
     """

@@ -59,14 +59,15 @@ def check_folder(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> 
 
 
 def check_same_data(folder: Path, data: TrainingData) -> None:
-    """A run goes on only with the annotations it began with. Raises InputError."""
+    """A run goes on only with the annotations and the teachers it began with. Raises InputError."""
     path = folder / "data.json"
-    before = {d["name"]: d["sha256"] for d in json.loads(path.read_text())["data"]} if path.is_file() else {}
-    changed = [d["name"] for d in data.description["data"] if before.get(d["name"]) != d["sha256"]]
-    if changed:
-        raise InputError.single(
-            path, "", f"the annotations of {', '.join(changed)} are not those the run began with", "start a new run"
-        )
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    for kind, what in (("data", "annotations"), ("teachers", "weights")):
+        hashes = {d["name"]: d["sha256"] for d in before.get(kind, ())}
+        changed = [d["name"] for d in data.description[kind] if hashes.get(d["name"]) != d["sha256"]]
+        if changed:
+            problem = f"the {what} of {', '.join(changed)} are not those the run began with"
+            raise InputError.single(path, "", problem, "start a new run")
 
 
 def clear(folder: Path) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,15 +28,18 @@ from torch import nn
 from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.recipe import Recipe, write_recipe
 from annotext.training import bridge
+from annotext.training.augment import CropRule
 from annotext.training.checkpoints import initialise, load_checkpoint
 from annotext.training.config import runner_config
 from annotext.training.cpu import denormals_flushed, keep_freed_memory
 from annotext.training.data import MixedBatches, PersonCrops, batch_counts, loader
+from annotext.training.distil import Distillation
 from annotext.training.export import Export, export_student
 from annotext.training.folder import CHECKPOINTS, check_folder, check_same_data, clear, recipe_hash, write_json
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
 from annotext.training.sets import TrainingData, read_sets
 from annotext.training.student import Student
+from annotext.training.teachers import load_teachers
 
 bridge.install()
 
@@ -101,6 +104,8 @@ def train(
     *,
     source: str,
     roots: Mapping[str, Path],
+    teachers: Mapping[str, Path] | None = None,
+    unpickle: Collection[Path] = (),
     device: Device = "auto",
     resume: bool = False,
     force: bool = False,
@@ -108,13 +113,16 @@ def train(
 ) -> Trained:
     """Train `recipe` into `folder` and export the student.
 
-    source: the recipe's file, as problems name it. roots: data set name -> folder. resume: go on from the last
-    checkpoint of `folder`. force: replace an earlier run there. Raises InputError or AnnotextError for everything
-    that can be known before the first step.
+    source: the recipe's file, as problems name it. roots: data set name -> folder. teachers: teacher name -> its file
+    or folder, in place of the recipe's. unpickle: checkpoints of others that may run code while they are read. resume:
+    go on from the last checkpoint of `folder`. force: replace an earlier run there. Raises InputError or AnnotextError
+    for everything that can be known before the first step.
     """
     where = choose_device(device)
     check_folder(folder, recipe, resume=resume, force=force)
     data = read_sets(recipe, roots, source)
+    taught_by = load_teachers(recipe, source, skeleton=data.skeleton, given=teachers, device=where, unpickle=unpickle)
+    data.description["teachers"] = [{"name": t.name, **t.identity} for t in taught_by]
     if resume:
         check_same_data(folder, data)
     elif recipe.student.init:
@@ -135,8 +143,18 @@ def train(
             torch.set_num_threads(recipe.runtime.threads)
     config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
     student = build_student(config, recipe, source)
+    if recipe.distil is not None:
+        student.distillation = Distillation(
+            taught_by,
+            recipe.teacher,
+            recipe.distil,
+            criterion=student.criterion,
+            skeleton=data.skeleton,
+            student=CropRule(recipe.student.input, recipe.student.expand),
+            device=where,
+        )
     steps = config.train_cfg["max_iters"]
-    crops, batches = _samples(recipe, data, steps)
+    crops, batches = _samples(recipe, data, steps, student.distillation.rules if student.distillation else ())
 
     average = MovingAverage(recipe.optim.ema) if recipe.optim.ema else None
     metrics = Metrics(folder / "metrics.jsonl", console, batch=recipe.schedule.batch, label=recipe.name)
@@ -204,7 +222,9 @@ def _starting_weights(recipe: Recipe, source: str) -> Path:
     return Path(source).parent / recipe.student.init
 
 
-def _samples(recipe: Recipe, data: TrainingData, steps: int) -> tuple[PersonCrops, MixedBatches]:
+def _samples(
+    recipe: Recipe, data: TrainingData, steps: int, others: Sequence[CropRule] = ()
+) -> tuple[PersonCrops, MixedBatches]:
     batch = recipe.schedule.batch
     crops = PersonCrops(
         data.sets,
@@ -214,6 +234,7 @@ def _samples(recipe: Recipe, data: TrainingData, steps: int) -> tuple[PersonCrop
         final=recipe.final,
         final_from=round((1 - recipe.schedule.final_phase) * steps) * batch,
         seed=recipe.seed,
+        others=others,
     )
     counts = batch_counts([s.share for s in data.sets], batch)
     return crops, MixedBatches([len(s.poses) for s in data.sets], counts, steps, recipe.seed)

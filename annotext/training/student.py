@@ -8,7 +8,7 @@ N people, K keypoints, (h, w) the input, Bx and By bins.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ from mmpose.registry import MODELS  # noqa: E402
 
 import annotext.training.nano  # noqa: E402, F401  (registers nano's parts)
 from annotext.training.loss import ConditionalSimCCLoss  # noqa: E402
+
+if TYPE_CHECKING:
+    from annotext.training.distil import Distillation
 
 # ImageNet's mean and standard deviation of RGB values 0-255, as in every RTMPose config.
 MEAN = (123.675, 116.28, 103.53)
@@ -39,6 +42,8 @@ class Student(BaseModel):
 
     mean: Tensor
     std: Tensor
+    # Set for a run with teachers. Not a module: teachers are in no checkpoint.
+    distillation: Distillation | None = None
 
     def __init__(
         self,
@@ -64,9 +69,10 @@ class Student(BaseModel):
         pixels = image.permute(0, 3, 1, 2).to(torch.float32)
         return ((pixels - self.mean) / self.std).contiguous(memory_format=self.layout)
 
-    def simcc(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, h, w) float32 network input -> (N, K, Bx), (N, K, By) float32 logits."""
-        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.amp == "bf16" and self.training):
+    def simcc(self, inputs: Tensor, *, amp: bool | None = None) -> tuple[Tensor, Tensor]:
+        """(N, 3, h, w) float32 network input -> (N, K, Bx), (N, K, By) float32 logits; amp: by default in training."""
+        amp = self.training if amp is None else amp
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.amp == "bf16" and amp):
             features = self.backbone(inputs)
         features = tuple(f.float() for f in features)
         return self.head.forward(features)
@@ -76,7 +82,11 @@ class Student(BaseModel):
         MMEngine would add up a second time."""
         x, y = self.simcc(self.normalise(batch["image"]))
         task = self.criterion(x, y, batch["points"], batch["labelled"])
-        return {"loss": task, "task": task.detach()}
+        if self.distillation is None:
+            return {"loss": task, "task": task.detach()}
+        terms = self.distillation.terms(x, y, batch)
+        parts = {f"distil_{name}": term.detach() for name, term in terms.items()}
+        return {"loss": self.distillation.total(task, terms), "task": task.detach(), **parts}
 
     def forward(self, mode: str = "tensor", **batch: Tensor) -> Any:
         """MMEngine's entry: mode `loss` gives `losses`, `tensor` the logits of `batch["image"]`."""
