@@ -1,4 +1,5 @@
-"""From a recipe's [[data]] to people under one skeleton, with every problem named by its recipe field."""
+"""From a recipe's [[data]] to people under one skeleton, with every problem named by its recipe field. What holds for a
+[[validation]] too (`training.validation`) is here."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotext.core.poses import Poses
 from annotext.core.problems import InputError, Problem
 from annotext.core.skeleton import Skeleton, union
 from annotext.core.skeletons import UNION21
-from annotext.formats.annotations import read_annotations
-from annotext.formats.recipe import DataRecipe, Recipe
+from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.formats.recipe import DataRecipe, Recipe, ValidationRecipe
 from annotext.formats.skeletons import known_skeletons
 from annotext.training.data import TrainingSet, trainable
 
@@ -54,7 +56,7 @@ def read_sets(recipe: Recipe, roots: Mapping[str, Path], source: str) -> Trainin
     InputError with the problems of all data sets: paths that are missing, another skeleton than the recipe says,
     nobody to train on, images that are not there.
     """
-    names = [d.name for d in recipe.data]
+    names = list(dict.fromkeys(d.name for d in (*recipe.data, *recipe.validation)))
     strangers = [name for name in roots if name not in names]
     if strangers:
         raise InputError.single(
@@ -83,7 +85,37 @@ def _read_set(
     data: DataRecipe, root: Path, skeleton: Skeleton, pointer: str, source: str
 ) -> tuple[TrainingSet, dict[str, Any]]:
     annotations, images = root / data.annotations, root / data.images
-    hint = f"--data {data.name}=FOLDER says where this data set is"
+    file, everyone = open_set(data, root, pointer, source)
+    poses = trainable(everyone, skeleton, data.min_keypoints)
+    if not len(poses):
+        raise InputError.single(
+            source, f"{pointer}.annotations", f"nobody in {annotations} has {data.min_keypoints} labelled keypoints"
+        )
+    image_files = check_images(poses, images, pointer, source)
+    counts = (poses.labelled & data.labels).sum(axis=0)
+    description = {
+        "name": data.name,
+        "skeleton": data.skeleton,
+        "annotations": str(annotations),
+        "sha256": file.sha256,
+        "images": str(images),
+        "image_files": image_files,
+        "people": len(file.poses),
+        "trained_on": len(poses),
+        "labelled": {k: int(c) for k, c in zip(skeleton.keypoints, counts, strict=True)},
+    }
+    return TrainingSet(data.name, poses, images, data.share or float(len(poses)), data.labels), description
+
+
+def open_set(
+    entry: DataRecipe | ValidationRecipe, root: Path, pointer: str, source: str
+) -> tuple[AnnotationFile, Poses]:
+    """The annotation file of a recipe's entry, and its people under the skeleton the entry names (a known one).
+
+    pointer: the entry in the recipe `source`. Raises InputError for paths that are missing, and another skeleton.
+    """
+    annotations, images = root / entry.annotations, root / entry.images
+    hint = f"--data {entry.name}=FOLDER says where this data set is"
     missing = [
         Problem(source, f"{pointer}.{name}", f"{path} does not exist", hint)
         for name, path, there in (
@@ -95,19 +127,19 @@ def _read_set(
     if missing:
         raise InputError(missing)
     file = read_annotations(annotations)
-    expected = known_skeletons()[data.skeleton]
+    expected = known_skeletons()[entry.skeleton]
     lacking = expected.missing_from(file.poses.skeleton)
     if lacking:
         raise InputError.single(
             source,
             f"{pointer}.skeleton",
-            f"{annotations} holds {file.poses.skeleton.name}, not {data.skeleton}: {', '.join(lacking)} missing",
+            f"{annotations} holds {file.poses.skeleton.name}, not {entry.skeleton}: {', '.join(lacking)} missing",
         )
-    poses = trainable(file.poses.to(expected), skeleton, data.min_keypoints)
-    if not len(poses):
-        raise InputError.single(
-            source, f"{pointer}.annotations", f"nobody in {annotations} has {data.min_keypoints} labelled keypoints"
-        )
+    return file, file.poses.to(expected)
+
+
+def check_images(poses: Poses, images: Path, pointer: str, source: str) -> int:
+    """How many images these people are in. Raises InputError for those that are not in the folder `images`."""
     used = sorted({poses.images[i].file_name for i in poses.image_index})
     absent = [name for name in used if not (images / name).is_file()]
     if absent:
@@ -115,16 +147,4 @@ def _read_set(
         raise InputError.single(
             source, f"{pointer}.images", f"{len(absent)} of {len(used)} images are not in {images}: {shown}"
         )
-    counts = (poses.labelled & data.labels).sum(axis=0)
-    description = {
-        "name": data.name,
-        "skeleton": data.skeleton,
-        "annotations": str(annotations),
-        "sha256": file.sha256,
-        "images": str(images),
-        "image_files": len(used),
-        "people": len(file.poses),
-        "trained_on": len(poses),
-        "labelled": {k: int(c) for k, c in zip(skeleton.keypoints, counts, strict=True)},
-    }
-    return TrainingSet(data.name, poses, images, data.share or float(len(poses)), data.labels), description
+    return len(used)
