@@ -19,18 +19,20 @@ _KEPT = 2
 
 
 def save_checkpoint(state: dict[str, Any], folder: Path, step: int) -> Path:
-    """Write `state` (tensors and plain values only) as folder/step_NNNNNNNN.pth and drop all but the newest two.
-
-    The file appears under its name only when it is complete, so that a run killed at any moment can go on.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `state` (tensors and plain values only) as folder/step_NNNNNNNN.pth and drop all but the newest two."""
     path = folder / f"step_{step:08d}.pth"
-    temporary = path.with_name(path.name + ".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    write_checkpoint(state, path)
     for old in sorted(folder.glob("step_*.pth"))[:-_KEPT]:
         old.unlink()
     return path
+
+
+def write_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """The file appears under its name only when it is complete, so that a run killed at any moment can go on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
 
 
 def last_checkpoint(folder: Path) -> Path | None:

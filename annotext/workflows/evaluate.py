@@ -55,7 +55,10 @@ class KeypointFigures:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """What `annotext evaluate` found: percent from 0 to 100, OKS and AP from 0 to 1, NaN or None without data."""
+    """What `annotext evaluate` found: percent from 0 to 100, OKS and AP from 0 to 1, NaN or None without data.
+
+    pck_mean: PCK@0.2 pooled over all points compared.
+    """
 
     truth: str
     judged: str
@@ -64,6 +67,7 @@ class EvaluationReport:
     oks_mean: float
     average_precision: dict[str, float | None]
     pckh: dict[float, dict[str, float]]
+    pck_mean: float
     keypoints: dict[str, KeypointFigures]
     added: dict[str, dict[str, KeypointFigures]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -84,6 +88,7 @@ class EvaluationReport:
         }
         for threshold, figures in self.pckh.items():
             report[f"pckh@{threshold}"] = {name: _plain(value) for name, value in figures.items()}
+        report[f"pck@{TORSO_THRESHOLD}"] = {"mean": _plain(self.pck_mean)}
         report["keypoints"] = {name: figures.to_dict() for name, figures in self.keypoints.items()}
         if self.added:
             report["added"] = {
@@ -117,6 +122,7 @@ class EvaluationReport:
         if pooled:
             mean = "".join(f"{_text(values['mean'], 1):>10}" for values in self.pckh.values())
             lines.append(f"{f'PCKh mean, {len(pooled)} MPII joints pooled':<51}{mean}")
+        lines.append(f"{f'PCK mean, {len(self.keypoints)} keypoints pooled':<42}{_text(self.pck_mean, 1):>9}")
         if self.added:
             lines += ["", f"[bold]{'added point':<16}{'source':<11}{'n':>7}{'error px':>10}{'PCK@0.2':>9}[/bold]"]
             for name, sources in self.added.items():
@@ -231,6 +237,7 @@ def evaluate(
         oks_mean=float(similarity[known].mean()) if known.any() else math.nan,
         average_precision=precision,
         pckh=pckh,
+        pck_mean=share_within(distance, torso, TORSO_THRESHOLD).pooled_percent(range(len(names))),
         keypoints=_per_keypoint(names, distance, torso),
         added=_added_by_source(truth, judged, names, usable, row[usable], torso),
         notes=_notes(counts, len(usable)),
