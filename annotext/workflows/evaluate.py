@@ -122,7 +122,6 @@ class EvaluationReport:
         if pooled:
             mean = "".join(f"{_text(values['mean'], 1):>10}" for values in self.pckh.values())
             lines.append(f"{f'PCKh mean, {len(pooled)} MPII joints pooled':<51}{mean}")
-        lines.append(f"{f'PCK mean, {len(self.keypoints)} keypoints pooled':<42}{_text(self.pck_mean, 1):>9}")
         if self.added:
             lines += ["", f"[bold]{'added point':<16}{'source':<11}{'n':>7}{'error px':>10}{'PCK@0.2':>9}[/bold]"]
             for name, sources in self.added.items():
