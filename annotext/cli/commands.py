@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from annotext.cli import demo, draw, evaluate, extend, skeletons, strip, synth, train
+from annotext.cli import demo, draw, evaluate, extend, skeletons, strip, synth, tables, train
 
 
 def register(app: typer.Typer) -> None:
@@ -15,5 +15,6 @@ def register(app: typer.Typer) -> None:
     app.command("strip")(strip.strip)
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
+    app.command("tables")(tables.tables)
     app.command("demo")(demo.demo)
     app.command("skeletons")(skeletons.skeletons)
