@@ -20,7 +20,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run directory to write.", readable=False)],
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", help="name=FOLDER: where this data set of the recipe is. Give it several times."),
+        typer.Option("--data", help="name=FOLDER: where this data or validation set is. Give it several times."),
     ] = None,
     device: Annotated[_Device, typer.Option("--device", help="auto takes the GPU where there is one.")] = _Device.AUTO,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,

@@ -17,7 +17,20 @@ from annotext.training.sets import TrainingData
 CHECKPOINTS = "checkpoints"
 
 # Everything a run writes; --force removes these and nothing else.
-FILES = ("recipe.toml", "config.py", "data.json", "metrics.jsonl", "train.log", "student.onnx", "card.json")
+FILES = (
+    "recipe.toml",
+    "config.py",
+    "data.json",
+    "metrics.jsonl",
+    "validation.jsonl",
+    "curves.csv",
+    "curves.png",
+    "train.log",
+    "student.onnx",
+    "card.json",
+    "evaluation.json",
+)
+FOLDERS = (CHECKPOINTS, "tensorboard")
 
 
 def recipe_hash(recipe: Recipe) -> str:
@@ -62,9 +75,9 @@ def check_same_data(folder: Path, data: TrainingData) -> None:
     """A run goes on only with the annotations and the teachers it began with. Raises InputError."""
     path = folder / "data.json"
     before = json.loads(path.read_text()) if path.is_file() else {}
-    for kind, what in (("data", "annotations"), ("teachers", "weights")):
+    for kind, what in (("data", "annotations"), ("validation", "annotations"), ("teachers", "weights")):
         hashes = {d["name"]: d["sha256"] for d in before.get(kind, ())}
-        changed = [d["name"] for d in data.description[kind] if hashes.get(d["name"]) != d["sha256"]]
+        changed = [d["name"] for d in data.description.get(kind, ()) if hashes.get(d["name"]) != d["sha256"]]
         if changed:
             problem = f"the {what} of {', '.join(changed)} are not those the run began with"
             raise InputError.single(path, "", problem, "start a new run")
@@ -74,8 +87,9 @@ def clear(folder: Path) -> None:
     """Remove what an earlier run wrote, and nothing else."""
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
-    if (folder / CHECKPOINTS).is_dir():
-        shutil.rmtree(folder / CHECKPOINTS)
+    for name in FOLDERS:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
 
 
 def write_json(path: Path, document: Any) -> None:

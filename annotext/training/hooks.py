@@ -137,6 +137,11 @@ class Checkpoints(Hook):
         if self.done != self.saved and self.done > 0 and not runner.train_loop.failed:
             self._save(runner)
 
+    def ensure(self, runner: Any) -> None:
+        """A checkpoint of this step, whether it is its turn or not."""
+        if self.done != self.saved:
+            self._save(runner)
+
     def _save(self, runner: Any) -> None:
         state = {
             "step": self.done,
@@ -212,6 +217,10 @@ class Metrics(Hook):
             self.sums, self.count = {}, 0
             self.progress.update(self.task, shown=f"loss {means['loss']:.4f}  lr {rate:.2e}")
         self.progress.update(self.task, completed=step)
+
+    def show(self, text: str) -> None:
+        """Say what is going on beside the progress bar."""
+        self.progress.update(self.task, shown=text)
 
     def after_train(self, runner: Any) -> None:
         self.progress.stop()

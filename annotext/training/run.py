@@ -4,9 +4,12 @@ RUN/recipe.toml      the resolved recipe, every value spelled out
 RUN/config.py        what MMEngine's Runner was built from
 RUN/data.json        files, sha256, people, labelled keypoints per data set
 RUN/metrics.jsonl    loss and learning rate over the steps
-RUN/checkpoints/     the two newest
+RUN/validation.jsonl the validation sets' figures over the steps
+RUN/curves.csv, .png both of them to look at; RUN/tensorboard/ the same as events
+RUN/checkpoints/     the two newest, and best.pth, the weights that did best on the validation sets
 RUN/train.log        MMEngine's log
 RUN/student.onnx     the student, and RUN/card.json, what a predictor must know about it
+RUN/evaluation.json  how that student does on the validation sets
 """
 
 from __future__ import annotations
@@ -32,14 +35,16 @@ from annotext.training.augment import CropRule
 from annotext.training.checkpoints import initialise, load_checkpoint
 from annotext.training.config import runner_config
 from annotext.training.cpu import denormals_flushed, keep_freed_memory
+from annotext.training.curves import Curves
 from annotext.training.data import MixedBatches, PersonCrops, batch_counts, loader
 from annotext.training.distil import Distillation
 from annotext.training.export import Export, export_student
 from annotext.training.folder import CHECKPOINTS, check_folder, check_same_data, clear, recipe_hash, write_json
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
-from annotext.training.sets import TrainingData, read_sets
+from annotext.training.sets import TrainingData
 from annotext.training.student import Student
 from annotext.training.teachers import load_teachers
+from annotext.training.validation import Examiner, Judge, Validation, read_people, trained_on
 
 bridge.install()
 
@@ -56,7 +61,8 @@ _EXPORT_CROPS = 8
 
 @dataclass(frozen=True)
 class Trained:
-    """What a finished run holds. metrics: the last line of metrics.jsonl."""
+    """What a finished run holds. metrics: the last line of metrics.jsonl. exported: the step whose weights the student
+    has. evaluation: evaluation.json, None without validation sets."""
 
     folder: Path
     data: TrainingData
@@ -65,6 +71,8 @@ class Trained:
     parameters: int
     metrics: Mapping[str, float]
     export: Export
+    exported: int
+    evaluation: Mapping[str, Any] | None
 
 
 class _Runner(Runner):
@@ -106,6 +114,7 @@ def train(
     roots: Mapping[str, Path],
     teachers: Mapping[str, Path] | None = None,
     unpickle: Collection[Path] = (),
+    judge: Judge | None = None,
     device: Device = "auto",
     resume: bool = False,
     force: bool = False,
@@ -113,14 +122,19 @@ def train(
 ) -> Trained:
     """Train `recipe` into `folder` and export the student.
 
-    source: the recipe's file, as problems name it. roots: data set name -> folder. teachers: teacher name -> its file
-    or folder, in place of the recipe's. unpickle: checkpoints of others that may run code while they are read. resume:
-    go on from the last checkpoint of `folder`. force: replace an earlier run there. Raises InputError or AnnotextError
-    for everything that can be known before the first step.
+    source: the recipe's file, as problems name it. roots: data or validation set name -> folder. teachers: teacher name
+    -> its file or folder, in place of the recipe's. unpickle: checkpoints of others that may run code while they are
+    read. judge: says how good answers on a validation set are (`workflows.validate.judge`); a recipe with any needs it.
+    resume: go on from the last checkpoint of `folder`. force: replace an earlier run there. Raises InputError or
+    AnnotextError for everything that can be known before the first step.
     """
     where = choose_device(device)
     check_folder(folder, recipe, resume=resume, force=force)
-    data = read_sets(recipe, roots, source)
+    if recipe.validation and judge is None:
+        raise ValueError("a recipe with validation sets needs a judge")
+    data, validation_sets = read_people(recipe, roots, source)
+    for warning in trained_on(data, validation_sets):
+        console.print(warning, markup=False)
     taught_by = load_teachers(recipe, source, skeleton=data.skeleton, given=teachers, device=where, unpickle=unpickle)
     data.description["teachers"] = [{"name": t.name, **t.identity} for t in taught_by]
     if resume:
@@ -165,6 +179,19 @@ def train(
         resume=resume,
         average=average,
     )
+    validation: Validation | None = None
+    if judge is not None and validation_sets:
+        validation = Validation(
+            Examiner(student, validation_sets, judge, recipe, data.skeleton),
+            folder,
+            checkpoints,
+            every=recipe.schedule.validate_every,
+            recipe=recipe_hash(recipe),
+            console=console,
+            average=average,
+            shown=metrics.show,
+        )
+    curves = Curves(folder, metrics, validation, title=recipe.name, console=console)
     runner = _Runner(
         device=where,
         run_log=log,
@@ -175,7 +202,7 @@ def train(
         optim_wrapper=config.optim_wrapper,
         param_scheduler=config.param_scheduler,
         default_hooks=config.default_hooks,
-        custom_hooks=[hook for hook in (average, metrics, checkpoints) if hook is not None],
+        custom_hooks=[h for h in (average, metrics, checkpoints, validation, curves) if h is not None],
         env_cfg=config.env_cfg,
         visualizer=config.visualizer,
         default_scope=config.default_scope,
@@ -193,9 +220,17 @@ def train(
     finally:
         _close(log)
 
-    if average is not None:
+    exported = steps
+    if validation is not None and recipe.schedule.keep == "best":
+        exported, weights = validation.best_weights()
+        student.load_state_dict(weights)
+    elif average is not None:
         student.load_state_dict(average.average)
     export = export_student(student, recipe, data.skeleton, _export_crops(crops, batches), folder)
+    evaluation: dict[str, Any] | None = None
+    if validation is not None:
+        evaluation = validation.evaluation(exported, recipe, export.sha256)
+        write_json(folder / "evaluation.json", evaluation)
     return Trained(
         folder=folder,
         data=data,
@@ -204,6 +239,8 @@ def train(
         parameters=sum(p.numel() for p in student.parameters()),
         metrics=_last_line(folder / "metrics.jsonl"),
         export=export,
+        exported=exported,
+        evaluation=evaluation,
     )
 
 

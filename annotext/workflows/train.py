@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from annotext.training.run import Device
 
 
+# How people call a recipe's metrics, and how many digits of them mean something.
+_METRICS = {"ap": ("AP", ".3f"), "oks": ("OKS", ".3f"), "pckh": ("PCKh@0.5", ".1f"), "pck": ("PCK@0.2", ".1f")}
+
+
 @dataclass(frozen=True)
 class TrainReport:
-    """A finished run. data: per data set its name, people, people trained on and labelled keypoints by name."""
+    """A finished run. data: per data set its name, people, people trained on and labelled keypoints by name. exported:
+    the step whose weights the student has. validation: per validation set name, metric, people, the metric's value over
+    all of the set's keypoints and over those that all skeletons of the recipe share."""
 
     folder: str
     recipe: str
@@ -30,6 +36,8 @@ class TrainReport:
     loss: float
     onnx_sha256: str
     onnx_difference: float
+    exported: int
+    validation: tuple[Mapping[str, Any], ...]
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -42,11 +50,17 @@ class TrainReport:
             "steps": self.steps,
             "samples": self.samples,
             "loss": self.loss,
+            "exported_step": self.exported,
+            "validation": [dict(v) for v in self.validation],
             "onnx": {"sha256": self.onnx_sha256, "max_probability_difference": self.onnx_difference},
         }
 
     def summary(self) -> str:
         sets = ", ".join(f"{d['name']} {d['trained_on']} of {d['people']} people" for d in self.data)
+        measured = [
+            f"  measured  {_said(v)} on {v['people']} people of {v['name']}, step {self.exported}"
+            for v in self.validation
+        ]
         return "\n".join(
             [
                 f"[bold]{self.recipe}[/bold]: {self.model}, {self.parameters / 1e6:.2f} M parameters, "
@@ -54,6 +68,7 @@ class TrainReport:
                 f"  data      {sets}",
                 f"  training  {self.samples} samples in {self.steps} steps, last loss {self.loss:.4f}",
                 f"  student   {self.folder}/student.onnx, within {self.onnx_difference:.0e} of torch (probability)",
+                *measured,
                 f"  use it    annotext extend ANNOTATIONS --images DIR --predictor {self.folder} -o OUT",
             ]
         )
@@ -71,13 +86,14 @@ def train_student(
 ) -> TrainReport:
     """Train the recipe of this path or name into the run directory `out`.
 
-    roots: data set name -> folder that replaces the recipe's root. Progress goes to `console` (stderr by default).
+    roots: name of a data or validation set -> folder that replaces the recipe's root. Progress goes to `console` (stderr by default).
     Raises InputError or AnnotextError with everything that is wrong before the first step.
     """
     path = find_recipe(recipe)
     checked = read_recipe(path)
     # A recipe's errors need no torch; only now the heavy room is entered.
     from annotext.training.run import train
+    from annotext.workflows.validate import judge
 
     trained = train(
         checked,
@@ -87,6 +103,7 @@ def train_student(
         device=device,
         resume=resume,
         force=force,
+        judge=judge,
         console=console or Console(stderr=True),
     )
     kept = ("name", "skeleton", "people", "trained_on", "labelled")
@@ -102,4 +119,33 @@ def train_student(
         loss=trained.metrics["loss"],
         onnx_sha256=trained.export.sha256,
         onnx_difference=trained.export.difference,
+        exported=trained.exported,
+        validation=tuple(_measured(s) for s in (trained.evaluation or {"sets": ()})["sets"]),
     )
+
+
+def _measured(evaluated: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report says of one set of evaluation.json."""
+    from annotext.workflows.validate import metric_value
+
+    every, shared = evaluated["figures"]["all"], evaluated["figures"]["shared"]
+    return {
+        **{key: evaluated[key] for key in ("name", "metric", "people", "value")},
+        "shared": metric_value(shared, evaluated["metric"]),
+        "keypoints": len(every["keypoints"]),
+        "missing": every["missing"],
+    }
+
+
+def _said(measured: Mapping[str, Any]) -> str:
+    """`AP 0.431`; where the student lacks points of the set, also what it does on those that all sets share."""
+    label, form = _METRICS[measured["metric"]]
+
+    def text(value: float | None) -> str:
+        return "-" if value is None else format(value, form)
+
+    said = f"{label} {text(measured['value'])}"
+    if measured["missing"] and measured["shared"] is not None:
+        lacking = f"{len(measured['missing'])} of {measured['keypoints']} points missing"
+        said += f" ({lacking}; {text(measured['shared'])} on the shared ones)"
+    return said
