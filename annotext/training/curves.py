@@ -14,18 +14,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from annotext.training import bridge
-from annotext.training.validation import FULL_MARKS, LINES, read_lines
+from annotext.training.validation import LINES, METRICS, read_lines
 
 bridge.install()
 
 from mmengine.hooks import Hook  # noqa: E402
 
-METRICS = "metrics.jsonl"
+_METRIC_LINES = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 
 # Keys of metrics.jsonl that are not a part of the loss.
 _NOT_LOSS = ("step", "samples", "lr")
-_LABEL = {"ap": "AP", "oks": "OKS", "pckh": "PCKh@0.5", "pck": "PCK@0.2"}
 # Points a line is drawn with: more than that is noise, so neighbours are averaged.
 _DRAWN = 400
 # A range this wide is read better on a log axis.
@@ -34,7 +33,7 @@ _LOG_FROM = 5.0
 
 def write_curves(folder: Path, title: str) -> None:
     """curves.csv and curves.png of the run in `folder`, as far as it has come; each appears whole."""
-    metrics, validation = read_lines(folder / METRICS), read_lines(folder / LINES)
+    metrics, validation = read_lines(folder / _METRIC_LINES), read_lines(folder / LINES)
     _write(folder / "curves.csv", table(metrics, validation).encode())
     if metrics or validation:
         _write(folder / "curves.png", picture(metrics, validation, title))
@@ -106,7 +105,9 @@ def _draw_validation(axis: Any, validation: Sequence[dict[str, Any]]) -> None:
     kinds = {name: judged["metric"] for line in validation for name, judged in line["sets"].items()}
     for name, metric in kinds.items():
         values = [line["sets"].get(name, {}).get("value") for line in validation]
-        line_of(f"{name} {_LABEL[metric]}", [np.nan if v is None else 100 * v / FULL_MARKS[metric] for v in values])
+        line_of(
+            f"{name} {METRICS[metric].label}", [np.nan if v is None else 100 * v / METRICS[metric].best for v in values]
+        )
     means = [np.nan if line["mean"] is None else 100 * line["mean"] for line in validation]
     if len(kinds) > 1:
         line_of("mean", means, color="black", linewidth=1.0, linestyle="--")
@@ -125,7 +126,7 @@ def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np
 
 
 def _log_where_wide(axis: Any) -> None:
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axis.lines]
     values = np.concatenate(drawn) if drawn else np.zeros(0)
@@ -133,9 +134,11 @@ def _log_where_wide(axis: Any) -> None:
     if not len(values) or values.min() <= 0 or values.max() / values.min() < _LOG_FROM:
         return
     axis.set_yscale("log")
-    # Over less than two decades a log axis numbers too few ticks of its own accord.
-    axis.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
-    axis.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2.0, 0.8)))
+    # Of its own accord a log axis numbers too few ticks, or so many that they run into each other.
+    numbered = (1.0, 2.0, 5.0) if values.max() / values.min() < 100 else (1.0,)
+    axis.yaxis.set_major_locator(LogLocator(subs=numbered))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _write(path: Path, content: bytes) -> None:
