@@ -48,11 +48,30 @@ from mmengine.hooks import Hook  # noqa: E402
 BEST = "best.pth"
 LINES = "validation.jsonl"
 
-# What a metric's best value is; its value divided by this is the share that means over sets are made of.
-FULL_MARKS = {"ap": 1.0, "oks": 1.0, "pckh": 100.0, "pck": 100.0}
-
 # Crops per inference on a GPU, which has room for more than the pipeline's.
 _GPU_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A recipe's metric as people call it, its best value (values divided by it are what means over sets are made of),
+    and how its value is printed."""
+
+    label: str
+    best: float
+    form: str
+
+    def text(self, value: float | None) -> str:
+        """`AP 0.431`."""
+        return f"{self.label} {'-' if value is None else format(value, self.form)}"
+
+
+METRICS = {
+    "ap": Metric("AP", 1.0, ".3f"),
+    "oks": Metric("OKS", 1.0, ".3f"),
+    "pckh": Metric("PCKh@0.5", 100.0, ".1f"),
+    "pck": Metric("PCK@0.2", 100.0, ".1f"),
+}
 
 
 @dataclass(frozen=True)
@@ -318,7 +337,7 @@ class Examiner:
 
     def mean(self, found: Mapping[str, Judgement]) -> float | None:
         """The mean over sets of their metrics, each as a share of its best value; None where none has a value."""
-        shares = [j.value / FULL_MARKS[s.metric] for s in self.sets if (j := found[s.name]).value is not None]
+        shares = [j.value / METRICS[s.metric].best for s in self.sets if (j := found[s.name]).value is not None]
         return sum(shares) / len(shares) if shares else None
 
     def line(self, step: int, found: Mapping[str, Judgement]) -> dict[str, Any]:
@@ -453,7 +472,9 @@ class Validation(Hook):
         with self.lines.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self.measured.add(step)
-        figures = "  ".join(said(s.name, s.metric, self.found[s.name]) for s in self.examiner.sets)
+        figures = "  ".join(f"{s.name} {METRICS[s.metric].text(self.found[s.name].value)}" for s in self.examiner.sets)
+        if self.shown:
+            self.shown("validation " + ("-" if mean is None else f"{mean:.3f}"))
         self.console.print(f"step {step}: {figures}" + ("  (best so far)" if better else ""), highlight=False)
 
     def evaluation(self, step: int, recipe: Recipe, sha256: str) -> dict[str, Any]:
@@ -465,20 +486,6 @@ class Validation(Hook):
         """The step and the weights of the best examination."""
         best = load_checkpoint(self.best_path)
         return best["step"], best["state_dict"]
-
-
-def said(name: str, metric: str, judged: Judgement) -> str:
-    """One set's figure for people: `coco AP .431 (shared .502)`."""
-    label = {"ap": "AP", "oks": "OKS", "pckh": "PCKh@0.5", "pck": "PCK@0.2"}[metric]
-    decimals = 3 if FULL_MARKS[metric] == 1 else 1
-
-    def text(value: float | None) -> str:
-        return "-" if value is None else f"{value:.{decimals}f}"
-
-    missing = judged.figures["all"]["missing"]
-    # Only where points are missing does the figure on the shared ones say more.
-    more = f" (shared points {text(judged.shared)})" if missing and judged.shared is not None else ""
-    return f"{name} {label} {text(judged.value)}{more}"
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

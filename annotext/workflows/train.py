@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from annotext.training.run import Device
 
 
-# How people call a recipe's metrics, and how many digits of them mean something.
-_METRICS = {"ap": ("AP", ".3f"), "oks": ("OKS", ".3f"), "pckh": ("PCKh@0.5", ".1f"), "pck": ("PCK@0.2", ".1f")}
-
-
 @dataclass(frozen=True)
 class TrainReport:
     """A finished run. data: per data set its name, people, people trained on and labelled keypoints by name. exported:
@@ -58,7 +54,7 @@ class TrainReport:
     def summary(self) -> str:
         sets = ", ".join(f"{d['name']} {d['trained_on']} of {d['people']} people" for d in self.data)
         measured = [
-            f"  measured  {_said(v)} on {v['people']} people of {v['name']}, step {self.exported}"
+            f"  measured  {_said(v)} on {v['people']} people of {v['name']}, weights of step {self.exported}"
             for v in self.validation
         ]
         return "\n".join(
@@ -86,8 +82,8 @@ def train_student(
 ) -> TrainReport:
     """Train the recipe of this path or name into the run directory `out`.
 
-    roots: name of a data or validation set -> folder that replaces the recipe's root. Progress goes to `console` (stderr by default).
-    Raises InputError or AnnotextError with everything that is wrong before the first step.
+    roots: name of a data or validation set -> folder that replaces the recipe's root. Progress goes to `console` (stderr
+    by default). Raises InputError or AnnotextError with everything that is wrong before the first step.
     """
     path = find_recipe(recipe)
     checked = read_recipe(path)
@@ -139,13 +135,11 @@ def _measured(evaluated: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(measured: Mapping[str, Any]) -> str:
     """`AP 0.431`; where the student lacks points of the set, also what it does on those that all sets share."""
-    label, form = _METRICS[measured["metric"]]
+    from annotext.training.validation import METRICS
 
-    def text(value: float | None) -> str:
-        return "-" if value is None else format(value, form)
-
-    said = f"{label} {text(measured['value'])}"
+    metric = METRICS[measured["metric"]]
+    said = metric.text(measured["value"])
     if measured["missing"] and measured["shared"] is not None:
         lacking = f"{len(measured['missing'])} of {measured['keypoints']} points missing"
-        said += f" ({lacking}; {text(measured['shared'])} on the shared ones)"
+        said += f" ({lacking}; {metric.text(measured['shared'])} on the shared ones)"
     return said
