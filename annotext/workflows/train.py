@@ -82,7 +82,7 @@ def train_student(
 ) -> TrainReport:
     """Train the recipe of this path or name into the run directory `out`.
 
-    roots: name of a data or validation set -> folder that replaces the recipe's root. Progress goes to `console` (stderr
+    roots: name of a data or validation set -> folder in place of the recipe's root. Progress goes to `console` (stderr
     by default). Raises InputError or AnnotextError with everything that is wrong before the first step.
     """
     path = find_recipe(recipe)
