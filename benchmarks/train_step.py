@@ -8,10 +8,10 @@ Floors, on batches that lie ready and normalised on the device:
   student    forward, the cheapest loss there is, backward, AdamW; the same network, AMP and memory layout
   teachers   forward of every teacher, without gradients
 MMPose: its shipped config of the same size, with its own TopdownPoseEstimator, KLDiscretLoss, accuracy and
-OptimWrapper, fp32, no channels_last, in a process of its own (annotext's settings of denormals and allocator are a process's).
-Changed, because a package is not there or there is one device: CSPNeXt is MMPose's own instead of mmdet's, BN instead
-of SyncBN, no pretrained weights, YOLOXHSVRandomAug is MMPose's own; and its pipeline goes without Albumentation (blur,
-erased patch), which makes it faster.
+OptimWrapper, fp32, no channels_last, in a process of its own (annotext's settings of denormals and allocator are a
+process's). Changed, because a package is not there or there is one device: CSPNeXt is MMPose's own instead of mmdet's,
+BN instead of SyncBN, no pretrained weights, YOLOXHSVRandomAug is MMPose's own; and its pipeline goes without
+Albumentation (blur, erased patch), which makes it faster.
 
 Variants take turns (forwards, then backwards), two steps at a time; a ratio is the median over the rounds of the ratio
 within one round, with its quartiles, so that a slow minute of the machine hits both sides. Weights are random and stay
