@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from annotext.core.problems import InputError  # noqa: E402
 from annotext.training.checkpoints import (  # noqa: E402
+    fill,
     initialise,
     last_checkpoint,
     load_checkpoint,
@@ -28,6 +30,17 @@ class Intruder:
         return Path.write_text, (self.target, "I was here")
 
 
+class OptimiserState:
+    """Harmless, but a class of somebody's own."""
+
+
+class Reacher:
+    """Unpickled, it asks getattr for something of its choosing."""
+
+    def __reduce__(self) -> tuple:
+        return getattr, (dict, "fromkeys")
+
+
 def net() -> torch.nn.Module:
     model = torch.nn.Module()
     model.backbone = torch.nn.Linear(3, 2)
@@ -37,9 +50,76 @@ def net() -> torch.nn.Module:
 
 def test_a_checkpoint_that_would_run_code_is_refused_and_does_not_run_it(tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "extra": Intruder(tmp_path / "proof")}, tmp_path / "bad.pth")
-    with pytest.raises(InputError, match="which is not loaded"):
+    with pytest.raises(InputError, match="holds more than weights"):
         load_checkpoint(tmp_path / "bad.pth")
     assert not (tmp_path / "proof").exists()
+
+
+def test_everything_that_is_not_loaded_is_named_and_the_flag_that_would(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "a": Intruder(tmp_path / "proof"), "b": OptimiserState()}, tmp_path / "more.pth")
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(tmp_path / "more.pth")
+    for name in ("pathlib.Path", f"{__name__}.OptimiserState", f"--unpickle {tmp_path / 'more.pth'}"):
+        assert name in str(caught.value)
+
+
+def test_only_the_file_that_is_named_is_unpickled_and_it_is_said(tmp_path: Path) -> None:
+    for name in ("named.pth", "other.pth"):
+        torch.save({"state_dict": {"a": torch.ones(1)}, "extra": OptimiserState()}, tmp_path / name)
+    said: list[str] = []
+    state = load_checkpoint(tmp_path / "named.pth", unpickle=[tmp_path / "named.pth"], note=said.append)
+    assert isinstance(state["extra"], OptimiserState)
+    assert len(said) == 1 and "named.pth" in said[0] and "OptimiserState" in said[0]
+    with pytest.raises(InputError, match=r"other\.pth: holds more than weights"):
+        load_checkpoint(tmp_path / "other.pth", unpickle=[tmp_path / "named.pth"], note=said.append)
+
+
+def test_a_file_that_needs_no_unpickling_is_read_safely_though_it_is_allowed(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "plain.pth")
+    said: list[str] = []
+    load_checkpoint(tmp_path / "plain.pth", unpickle=[tmp_path / "plain.pth"], note=said.append)
+    assert said == []
+
+
+def test_getattr_is_only_given_to_the_log_history(tmp_path: Path) -> None:
+    torch.save({"extra": Reacher()}, tmp_path / "reach.pth")
+    with pytest.raises(InputError, match="getattr"):
+        load_checkpoint(tmp_path / "reach.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("empty.pth", b"", "is empty"),
+        ("page.pth", b"<!DOCTYPE html><html>404</html>", "is a web page"),
+        ("text.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is text"),
+        ("model.onnx", b"\x08\x08\x12\x07pytorch", "is an ONNX model"),
+        ("noise.pth", bytes(range(256)), "is damaged, or no checkpoint of torch"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_called_what_it_is(
+    tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=problem):
+        load_checkpoint(tmp_path / name)
+
+
+def test_a_zip_archive_of_something_else_is_one_clear_message(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "sdk.pth", "w") as archive:
+        archive.writestr("end2end.onnx", b"1")
+    with pytest.raises(InputError, match="zip archive of something else"):
+        load_checkpoint(tmp_path / "sdk.pth")
+
+
+def test_weights_that_do_not_fit_are_counted_and_three_of_them_named(tmp_path: Path) -> None:
+    weights = {"backbone.weight": torch.zeros(5, 5), **{f"extra.{i}": torch.zeros(1) for i in range(5)}}
+    with pytest.raises(InputError) as caught:
+        fill(net(), weights, tmp_path / "w.pth", "a net")
+    message = str(caught.value)
+    assert "3 of 4 missing (backbone.bias, head.weight, head.bias)" in message
+    assert "1 of 4 of another shape (backbone.weight is (5, 5), expected (2, 3))" in message
+    assert "5 of 6 unknown (extra.0, extra.1, extra.2, ...)" in message
 
 
 def test_a_checkpoint_as_mmengine_writes_it_is_read(tmp_path: Path) -> None:
@@ -50,8 +130,13 @@ def test_a_checkpoint_as_mmengine_writes_it_is_read(tmp_path: Path) -> None:
 
     history = HistoryBuffer()
     history.update(np.float64(1.5))
+    meta = {"sigmas": np.ones(3, np.float32), "colours": np.zeros((3, 3), np.uint8), "names": np.array(["nose"])}
     torch.save(
-        {"state_dict": {"backbone.weight": torch.ones(2, 3)}, "message_hub": {"loss": history}, "n": np.int64(3)},
+        {
+            "state_dict": {"backbone.weight": torch.ones(2, 3)},
+            "message_hub": {"loss": history},
+            "meta": {"dataset_meta": meta, "iter": np.int64(3)},
+        },
         tmp_path / "zoo.pth",
     )
     assert load_checkpoint(tmp_path / "zoo.pth")["state_dict"]["backbone.weight"].sum() == 6
