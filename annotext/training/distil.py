@@ -113,7 +113,8 @@ class Taught:
 
     columns: (k,) int64, the student's keypoints. x, y: (N, k, Bx), (N, k, By) probabilities on the student's bins, at
     the teacher's temperature. inside: (N, k) bool, enough of both axes lies in the student's crop. confidence: (N, k)
-    float32 in [0, 1], the probability within two sigmas of the teacher's own peak, on both axes, at temperature 1.
+    float32 in [0, 1]: a heatmap's peak, else the probability within two sigmas of the peak, on both axes, at
+    temperature 1.
     """
 
     name: str
@@ -187,7 +188,7 @@ class Distillation:
     @torch.no_grad()
     def _seen(self, pupil: _Pupil, batch: Mapping[str, Tensor], bins: tuple[int, int]) -> Taught:
         teacher, suffix = pupil.teacher, f"_{pupil.view}" if pupil.view else ""
-        potentials = [axis[:, pupil.rows].float() for axis in teacher.network(batch[f"image{suffix}"])]
+        *potentials, score = self._ask(pupil, batch[f"image{suffix}"])
         ratio = self.criterion.split_ratio
         # The same crop and the same bins: nothing to carry over, not even a rounding error.
         same = not pupil.view and not any(teacher.pixel_offset)
@@ -195,8 +196,9 @@ class Distillation:
         carried, inside, confidence = [], [], []
         for axis, potential in enumerate(potentials):
             p = torch.softmax(potential / pupil.temperature, dim=-1)
-            sharp = p if pupil.temperature == 1 else torch.softmax(potential, dim=-1)
-            confidence.append(_mass_near_peak(sharp, SCORE_RADIUS_SIGMAS * teacher.sigma[axis] / teacher.step))
+            if score is None:
+                sharp = p if pupil.temperature == 1 else torch.softmax(potential, dim=-1)
+                confidence.append(_mass_near_peak(sharp, SCORE_RADIUS_SIGMAS * teacher.sigma[axis] / teacher.step))
             linear, moved = (1.0, 0.0) if affine is None else (affine[:, axis, axis], affine[:, axis, 2])
             one = torch.ones(len(p), dtype=torch.float64, device=p.device)
             scale, shift = linear * teacher.step * ratio * one, (linear * teacher.offset + moved) * ratio * one
@@ -209,8 +211,12 @@ class Distillation:
             x=carried[0],
             y=carried[1],
             inside=inside[0] & inside[1],
-            confidence=confidence[0] * confidence[1],
+            confidence=confidence[0] * confidence[1] if score is None else score,
         )
+
+    def _ask(self, pupil: _Pupil, image: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        x, y, *score = (said[:, pupil.rows].float() for said in pupil.teacher.network(image))
+        return x, y, score[0] if score else None
 
     def terms(self, x: Tensor, y: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Per teacher its divergence from the student, not yet weighted; x, y: (N, K, Bx), (N, K, By) logits."""

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from annotext.core import simcc
@@ -32,11 +33,15 @@ from annotext.training.checkpoints import load_checkpoint
 from annotext.training.student import Student
 from annotext.training.zoo import ZOO, load_mmpose
 
-Network = Callable[[Tensor], tuple[Tensor, Tensor]]
+Network = Callable[[Tensor], tuple[Tensor, ...]]
 Kind = Literal["zoo", "mmpose", "run", "onnx"]
 
-# A heatmap's target in cells (HRNet and most others): what counts as near the peak.
+# A heatmap's target in cells (HRNet and most others).
 _HEATMAP_SIGMA = 2.0
+
+# What is below this share of a heatmap's peak is the network's noise: over a whole map it adds up, and would make the
+# marginals two to three times as wide as the peak (seen on three real models; docs/LOG.md).
+_NOISE = 0.05
 
 # The logarithm of a marginal is taken of at least this.
 _LEAST = 1e-8
@@ -48,8 +53,9 @@ class Teacher:
 
     keypoints: of its output, canonical names. crop: how it wants people cut. step, offset: bin i of either axis stands
     at crop pixel i x step + offset. sigma: (x, y) crop pixels, the width of a sharp distribution. pixel_offset: image
-    pixels, added to what it sees. network: (N, h, w, 3) uint8 RGB -> (N, K, Bx), (N, K, By) float32 log-potentials.
-    identity: kind, source and sha256 of the weights.
+    pixels, added to what it sees. network: (N, h, w, 3) uint8 RGB -> (N, K, Bx), (N, K, By) float32 log-potentials,
+    and, from a teacher that has one of its own, (N, K) a score in [0, 1]. identity: kind, source and sha256 of the
+    weights.
     """
 
     name: str
@@ -235,15 +241,14 @@ def _from_onnx(entry: TeacherRecipe, device: torch.device) -> Teacher:
     else:
         step, offset, sigma = 1 / output.split_ratio, 0.0, output.sigma
 
-    def network(image: Tensor) -> tuple[Tensor, Tensor]:
+    def network(image: Tensor) -> tuple[Tensor, ...]:
         crops = np.ascontiguousarray(image.cpu().numpy()[..., ::-1])
         raw = predictor.raw(predictor.tensor(crops))
         if isinstance(output, HeatmapOutput):
-            axes = [np.log(np.maximum(axis, _LEAST)) for axis in simcc.heatmap_marginals(raw[0])]
+            said = heatmap_potentials(raw[0])
         else:
-            axes = [np.float32(output.beta) * axis for axis in raw]
-        x, y = (torch.from_numpy(axis).to(device) for axis in axes)
-        return x, y
+            said = tuple(np.float32(output.beta) * axis for axis in raw)
+        return tuple(torch.from_numpy(array).to(device) for array in said)
 
     return Teacher(
         name=entry.name,
@@ -256,3 +261,13 @@ def _from_onnx(entry: TeacherRecipe, device: torch.device) -> Teacher:
         network=network,
         identity={"kind": "onnx", "source": entry.source, "sha256": card.sha256},
     )
+
+
+def heatmap_potentials(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """(N, K, h, w) heatmaps -> the logarithms of their marginals (N, K, w) and (N, K, h), and (N, K) their peaks.
+
+    A map without a positive value gives flat axes.
+    """
+    peak = maps.max(axis=(-1, -2))
+    x, y = simcc.heatmap_marginals(np.where(maps > _NOISE * peak[..., None, None], maps, 0.0))
+    return np.log(np.maximum(x, _LEAST)), np.log(np.maximum(y, _LEAST)), np.clip(peak, 0.0, 1.0)
