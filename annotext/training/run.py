@@ -140,7 +140,8 @@ def train(
     if resume:
         check_same_data(folder, data)
     elif recipe.student.init:
-        load_checkpoint(_starting_weights(recipe, source))  # a run is not replaced by one that cannot start
+        # A run is not replaced by one that cannot start; what is unpickled is said below, where it is used.
+        load_checkpoint(_starting_weights(recipe, source), unpickle=unpickle, note=lambda _: None)
     try:
         if force:
             clear(folder)
@@ -156,7 +157,7 @@ def train(
         if recipe.runtime.threads:
             torch.set_num_threads(recipe.runtime.threads)
     config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
-    student = build_student(config, recipe, source)
+    student = build_student(config, recipe, source, unpickle)
     if recipe.distil is not None:
         student.distillation = Distillation(
             taught_by,
@@ -244,14 +245,14 @@ def train(
     )
 
 
-def build_student(config: Config, recipe: Recipe, source: str) -> Student:
+def build_student(config: Config, recipe: Recipe, source: str, unpickle: Collection[Path] = ()) -> Student:
     """The student with its starting weights: random by the recipe's seed, then those of student.init."""
     init_default_scope(config.default_scope)
     set_random_seed(recipe.seed)
     student = MODELS.build(config.model)
     student.init_weights()
     if recipe.student.init:
-        initialise(student, _starting_weights(recipe, source))
+        initialise(student, _starting_weights(recipe, source), unpickle=unpickle)
     return student
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,8 @@ def train_student(
     out: Path,
     *,
     roots: Mapping[str, Path],
+    teachers: Mapping[str, Path] | None = None,
+    unpickle: Collection[Path] = (),
     device: Device = "auto",
     resume: bool = False,
     force: bool = False,
@@ -82,8 +84,10 @@ def train_student(
 ) -> TrainReport:
     """Train the recipe of this path or name into the run directory `out`.
 
-    roots: name of a data or validation set -> folder in place of the recipe's root. Progress goes to `console` (stderr
-    by default). Raises InputError or AnnotextError with everything that is wrong before the first step.
+    roots: name of a data or validation set -> folder in place of the recipe's root. teachers: name of a teacher -> its
+    checkpoint, run or ONNX model in place of the recipe's. unpickle: checkpoints that may run code while they are read.
+    Progress goes to `console` (stderr by default). Raises InputError or AnnotextError with everything that is wrong
+    before the first step.
     """
     path = find_recipe(recipe)
     checked = read_recipe(path)
@@ -96,6 +100,8 @@ def train_student(
         out,
         source=str(path),
         roots=roots,
+        teachers=teachers,
+        unpickle=unpickle,
         device=device,
         resume=resume,
         force=force,
