@@ -8,13 +8,9 @@ spelled out, is written into the run directory.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import os
 import tomllib
-import types
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,24 +18,12 @@ from typing import Any, Literal
 import tomli_w
 
 from annotext.core.problems import InputError, Problem
+from annotext.formats.toml_tables import build, demand, plain
 
 MODELS = ("nano", "rtmpose-t", "rtmpose-s", "rtmpose-m")
 
 # The deepest stride of each model: its input must be a multiple of it.
 _STRIDE = {"nano": 32, "rtmpose-t": 32, "rtmpose-s": 32, "rtmpose-m": 32}
-
-
-class _Invalid(ValueError):
-    """A value that does not fit, with the field it belongs to."""
-
-    def __init__(self, place: str, problem: str, hint: str = "") -> None:
-        super().__init__(f"{place}: {problem}")
-        self.place, self.problem, self.hint = place, problem, hint
-
-
-def _demand(holds: bool, place: str, problem: str, hint: str = "") -> None:
-    if not holds:
-        raise _Invalid(place, problem, hint)
 
 
 @dataclass(frozen=True)
@@ -62,15 +46,15 @@ class StudentRecipe:
     def __post_init__(self) -> None:
         step = _STRIDE[self.model] if self.model != "nano" else 2 ** len(self.channels)
         for side in self.input:
-            _demand(
+            demand(
                 side > 0 and side % step == 0,
                 "input",
                 f"{list(self.input)} must be [width, height], each a positive multiple of {step}",
             )
-        _demand(1.0 <= self.expand <= 3.0, "expand", f"{self.expand} is outside 1-3")
-        _demand(self.stride in (2, 4), "stride", f"{self.stride} is neither 2 nor 4")
-        _demand(len(self.channels) >= 2 and min(self.channels) > 0, "channels", "needs two or more positive numbers")
-        _demand(
+        demand(1.0 <= self.expand <= 3.0, "expand", f"{self.expand} is outside 1-3")
+        demand(self.stride in (2, 4), "stride", f"{self.stride} is neither 2 nor 4")
+        demand(len(self.channels) >= 2 and min(self.channels) > 0, "channels", "needs two or more positive numbers")
+        demand(
             len(self.blocks) == len(self.channels) and min(self.blocks) >= 0,
             "blocks",
             f"{len(self.blocks)} numbers for {len(self.channels)} channels; one each, 0 or more",
@@ -98,10 +82,10 @@ class DataRecipe:
     labels: bool = True
 
     def __post_init__(self) -> None:
-        _demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a data set")
-        _demand(self.share >= 0, "share", f"{self.share} is negative")
+        demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a data set")
+        demand(self.share >= 0, "share", f"{self.share} is negative")
         least = 1 if self.labels else 0
-        _demand(self.min_keypoints >= least, "min_keypoints", f"{self.min_keypoints} is less than {least}")
+        demand(self.min_keypoints >= least, "min_keypoints", f"{self.min_keypoints} is less than {least}")
 
 
 @dataclass(frozen=True)
@@ -127,12 +111,12 @@ class TeacherRecipe:
     clean: bool = False
 
     def __post_init__(self) -> None:
-        _demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a teacher")
+        demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a teacher")
         # MMEngine adds up every logged value whose name holds "loss".
-        _demand("loss" not in self.name, "name", f"{self.name!r} must not contain 'loss'")
-        _demand(bool(self.source), "source", "is empty")
-        _demand(self.weight > 0, "weight", f"{self.weight} must be positive")
-        _demand(self.temperature > 0, "temperature", f"{self.temperature} must be positive")
+        demand("loss" not in self.name, "name", f"{self.name!r} must not contain 'loss'")
+        demand(bool(self.source), "source", "is empty")
+        demand(self.weight > 0, "weight", f"{self.weight} must be positive")
+        demand(self.temperature > 0, "temperature", f"{self.temperature} must be positive")
 
 
 @dataclass(frozen=True)
@@ -153,7 +137,7 @@ class DistilRecipe:
     where: Literal["everywhere", "unlabelled"] = "everywhere"
 
     def __post_init__(self) -> None:
-        _demand(0 <= self.alpha <= 1, "alpha", f"{self.alpha} is outside 0-1")
+        demand(0 <= self.alpha <= 1, "alpha", f"{self.alpha} is outside 0-1")
 
 
 @dataclass(frozen=True)
@@ -175,8 +159,8 @@ class ValidationRecipe:
     people: int = 0
 
     def __post_init__(self) -> None:
-        _demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a data set")
-        _demand(self.people >= 0, "people", f"{self.people} is negative")
+        demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a data set")
+        demand(self.people >= 0, "people", f"{self.people} is negative")
 
 
 @dataclass(frozen=True)
@@ -205,12 +189,12 @@ class AugmentRecipe:
     def __post_init__(self) -> None:
         for name in ("flip", "half_body", "shift_chance", "rotate_chance", "blur", "median_blur", "erase"):
             value = getattr(self, name)
-            _demand(0 <= value <= 1, name, f"{value} is no chance between 0 and 1")
-        _demand(0 < self.zoom[0] <= self.zoom[1], "zoom", f"{list(self.zoom)} must be [low, high], both positive")
-        _demand(0 <= self.rotate <= 180, "rotate", f"{self.rotate} is outside 0-180 degrees")
-        _demand(0 <= self.shift < 1, "shift", f"{self.shift} is outside 0-1")
+            demand(0 <= value <= 1, name, f"{value} is no chance between 0 and 1")
+        demand(0 < self.zoom[0] <= self.zoom[1], "zoom", f"{list(self.zoom)} must be [low, high], both positive")
+        demand(0 <= self.rotate <= 180, "rotate", f"{self.rotate} is outside 0-180 degrees")
+        demand(0 <= self.shift < 1, "shift", f"{self.shift} is outside 0-1")
         low, high = self.erase_size
-        _demand(0 < low <= high <= 1, "erase_size", f"{list(self.erase_size)} must be [low, high] within 0-1")
+        demand(0 < low <= high <= 1, "erase_size", f"{list(self.erase_size)} must be [low, high] within 0-1")
 
 
 @dataclass(frozen=True)
@@ -227,9 +211,9 @@ class LossRecipe:
     split_ratio: float = 2.0
 
     def __post_init__(self) -> None:
-        _demand(min(self.sigma) > 0, "sigma", f"{list(self.sigma)} must be positive")
-        _demand(self.beta > 0, "beta", f"{self.beta} must be positive")
-        _demand(self.split_ratio > 0, "split_ratio", f"{self.split_ratio} must be positive")
+        demand(min(self.sigma) > 0, "sigma", f"{list(self.sigma)} must be positive")
+        demand(self.beta > 0, "beta", f"{self.beta} must be positive")
+        demand(self.split_ratio > 0, "split_ratio", f"{self.split_ratio} must be positive")
 
 
 @dataclass(frozen=True)
@@ -243,10 +227,10 @@ class OptimRecipe:
     ema: float = 0.0
 
     def __post_init__(self) -> None:
-        _demand(self.lr > 0, "lr", f"{self.lr} must be positive")
-        _demand(self.weight_decay >= 0, "weight_decay", f"{self.weight_decay} is negative")
-        _demand(self.clip >= 0, "clip", f"{self.clip} is negative")
-        _demand(0 <= self.ema < 1, "ema", f"{self.ema} is outside 0-1")
+        demand(self.lr > 0, "lr", f"{self.lr} must be positive")
+        demand(self.weight_decay >= 0, "weight_decay", f"{self.weight_decay} is negative")
+        demand(self.clip >= 0, "clip", f"{self.clip} is negative")
+        demand(0 <= self.ema < 1, "ema", f"{self.ema} is outside 0-1")
 
 
 @dataclass(frozen=True)
@@ -272,17 +256,17 @@ class ScheduleRecipe:
     keep: Literal["best", "last"] = "last"
 
     def __post_init__(self) -> None:
-        _demand(self.batch >= 1, "batch", f"{self.batch} is less than 1")
-        _demand(
+        demand(self.batch >= 1, "batch", f"{self.batch} is less than 1")
+        demand(
             (self.epochs > 0) != (self.samples > 0),
             "epochs",
             "give either epochs or samples, more than 0",
         )
-        _demand(self.warmup >= 0, "warmup", f"{self.warmup} is negative")
-        _demand(0 < self.warmup_start <= 1, "warmup_start", f"{self.warmup_start} is outside 0-1")
+        demand(self.warmup >= 0, "warmup", f"{self.warmup} is negative")
+        demand(0 < self.warmup_start <= 1, "warmup_start", f"{self.warmup_start} is outside 0-1")
         for name in ("cosine_from", "final_lr", "final_phase"):
-            _demand(0 <= getattr(self, name) <= 1, name, f"{getattr(self, name)} is outside 0-1")
-        _demand(self.validate_every >= 0, "validate_every", f"{self.validate_every} is negative")
+            demand(0 <= getattr(self, name) <= 1, name, f"{getattr(self, name)} is outside 0-1")
+        demand(self.validate_every >= 0, "validate_every", f"{self.validate_every} is negative")
 
     def steps(self, people: int) -> int:
         """Steps of the whole run for `people` trainable people."""
@@ -302,9 +286,9 @@ class RuntimeRecipe:
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
-        _demand(self.workers >= 0, "workers", f"{self.workers} is negative")
-        _demand(self.threads >= 0, "threads", f"{self.threads} is negative")
-        _demand(self.checkpoint_every >= 1, "checkpoint_every", f"{self.checkpoint_every} is less than 1")
+        demand(self.workers >= 0, "workers", f"{self.workers} is negative")
+        demand(self.threads >= 0, "threads", f"{self.threads} is negative")
+        demand(self.checkpoint_every >= 1, "checkpoint_every", f"{self.checkpoint_every} is less than 1")
 
 
 @dataclass(frozen=True)
@@ -327,27 +311,27 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _demand(bool(self.name), "name", "is empty")
-        _demand(self.seed >= 0, "seed", f"{self.seed} is negative")
-        _demand(bool(self.data), "data", "a recipe needs at least one [[data]]")
+        demand(bool(self.name), "name", "is empty")
+        demand(self.seed >= 0, "seed", f"{self.seed} is negative")
+        demand(bool(self.data), "data", "a recipe needs at least one [[data]]")
         names = [d.name for d in self.data]
         twice = sorted({n for n in names if names.count(n) > 1})
-        _demand(not twice, "data", f"two data sets are called {', '.join(twice)}")
+        demand(not twice, "data", f"two data sets are called {', '.join(twice)}")
         shares = [d.share > 0 for d in self.data]
-        _demand(
+        demand(
             all(shares) or not any(shares), "data", "give every data set a share, or none (then by number of people)"
         )
-        _demand(
+        demand(
             self.schedule.batch >= len(self.data),
             "schedule.batch",
             f"{self.schedule.batch} people cannot come from {len(self.data)} data sets",
         )
-        _demand(
+        demand(
             (self.final is not None) == (self.schedule.final_phase > 0),
             "schedule.final_phase",
             "[augment.final] and final_phase > 0 belong together",
         )
-        _demand(
+        demand(
             bool(self.teacher) == (self.distil is not None),
             "distil",
             "[[teacher]] and [distil] belong together: [distil] says how the teachers' losses are weighed",
@@ -355,14 +339,14 @@ class Recipe:
         for what, entries in (("teacher", self.teacher), ("validation", self.validation)):
             called = [e.name for e in entries]
             twice = sorted({n for n in called if called.count(n) > 1})
-            _demand(not twice, what, f"two of them are called {', '.join(twice)}")
+            demand(not twice, what, f"two of them are called {', '.join(twice)}")
         unlabelled = [i for i, d in enumerate(self.data) if not d.labels]
-        _demand(
+        demand(
             not unlabelled or bool(self.teacher),
             f"data[{unlabelled[0]}].labels" if unlabelled else "data",
             "nobody teaches on people without labels: name a [[teacher]]",
         )
-        _demand(
+        demand(
             self.schedule.keep == "last" or bool(self.validation),
             "schedule.keep",
             "the best weights are those that do best on a [[validation]], and there is none",
@@ -433,124 +417,19 @@ def parse_recipe(document: Mapping[str, Any], path: str) -> Recipe:
             Problem(path, "augment.final" + pointer[5:] if pointer.startswith("final") else pointer, problem, hint)
         )
 
-    recipe = _build(Recipe, document, "", report)
+    recipe = build(Recipe, document, "", report)
     if problems:
         raise InputError(problems)
     return recipe
 
 
-def _build(kind: type, values: Any, pointer: str, report: Callable[..., None]) -> Any:
-    """An instance of dataclass `kind` from a TOML table, or None after reporting what is wrong with it."""
-    if not isinstance(values, Mapping):
-        report(pointer, f"expected a table, got {_said(values)}")
-        return None
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    before = pointer + "." if pointer else ""
-    built: dict[str, Any] = {}
-    sound = True
-    for key, value in values.items():
-        if key not in fields:
-            close = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(fields)}"
-            report(before + key, "unknown key", hint)
-            sound = False
-            continue
-        failed: list[bool] = []
-
-        def note(place: str, problem: str, hint: str = "", failed: list[bool] = failed) -> None:
-            failed.append(True)
-            report(place, problem, hint)
-
-        built[key] = _value(hints[key], value, before + key, note)
-        sound = sound and not failed
-    for name, f in fields.items():
-        if name not in built and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            if name not in values:
-                report(before + name, "is missing")
-            sound = False
-    if not sound:
-        return None
-    try:
-        return kind(**built)
-    except _Invalid as error:
-        report(before + error.place, error.problem, error.hint)
-        return None
-
-
-def _value(hint: Any, value: Any, pointer: str, report: Callable[..., None]) -> Any:
-    """`value` as the type `hint`, after reporting a mismatch."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:
-        hint = next(a for a in arguments if a is not type(None))
-        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _build(hint, value, pointer, report)
-    if origin is Literal:
-        if value in arguments and isinstance(value, str):
-            return value
-        close = difflib.get_close_matches(str(value), arguments, n=1)
-        report(
-            pointer,
-            f"{value!r} is none of {', '.join(arguments)}",
-            f"did you mean {close[0]}?" if close else "",
-        )
-        return None
-    if origin is tuple:
-        if not isinstance(value, list):
-            report(pointer, f"expected a list, got {_said(value)}")
-            return None
-        if arguments[-1] is Ellipsis:
-            return tuple(_value(arguments[0], v, f"{pointer}[{i}]", report) for i, v in enumerate(value))
-        if len(value) != len(arguments):
-            report(pointer, f"expected {len(arguments)} values, got {len(value)}")
-            return None
-        return tuple(
-            _value(a, v, f"{pointer}[{i}]", report) for i, (a, v) in enumerate(zip(arguments, value, strict=True))
-        )
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, typing.cast(type, hint)) or (isinstance(value, bool) and hint is not bool):
-        report(pointer, f"expected {_NAMES[hint]}, got {_said(value)}")
-        return None
-    if hint is float and not abs(value) < float("inf"):
-        report(pointer, f"{value} is not finite")
-    return value
-
-
-_NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "a table"
-    if isinstance(value, list):
-        return "a list"
-    return f"{_NAMES.get(type(value), type(value).__name__)} ({value!r})"
-
-
 def recipe_document(recipe: Recipe) -> dict[str, Any]:
     """The recipe as a TOML document with every value spelled out; `parse_recipe` gives it back."""
-    document = _plain(recipe)
+    document = plain(recipe)
     final = document.pop("final", None)
     if final is not None:
         document["augment"]["final"] = final
     return document
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        plain = {name: _plain(v) for name, v in fields.items() if v is not None}
-        # TOML wants a table's own values before its sub-tables.
-        return dict(sorted(plain.items(), key=lambda item: _is_table(item[1])))
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
