@@ -91,10 +91,11 @@ class Grid:
         first = max([14, *(len(line.said) + 2 for line in self.lines)])
         lines = [f"[bold]{escape(self.title)}[/bold]"]
         groups = self._group_line(widths)
-        if groups.strip():
+        if groups.strip() and self.lines:
             lines.append(" " * first + groups)
         heads = "".join(f"{c.head:>{w}}" for c, w in zip(self.columns, widths, strict=True))
-        lines.append(f"[dim]{' ' * first}{escape(heads)}[/dim]")
+        if self.lines:
+            lines.append(f"[dim]{' ' * first}{escape(heads)}[/dim]")
         section = None
         for line in self.lines:
             if line.section != section:
@@ -111,7 +112,7 @@ class Grid:
         """A Markdown table, deviations beside their means, and its notes as a list."""
         heads = ["", "", "n", *(c.key if c.group else c.head for c in self.columns)]
         rule = ["---", "---", *["---:"] * (len(heads) - 2)]
-        lines = [f"### {self.title}", "", _markdown_row(heads), _markdown_row(rule)]
+        lines = [f"### {self.title}", *(["", _markdown_row(heads), _markdown_row(rule)] if self.lines else [])]
         section = None
         for line in self.lines:
             named = "" if line.section == section else line.section
