@@ -144,9 +144,10 @@ class DistilRecipe:
 class ValidationRecipe:
     """People never trained on, whom the student is measured on during training and at its end.
 
-    root, annotations, images, skeleton: as in [[data]]; `--data name=FOLDER` replaces the root. metric: what is watched,
-    "ap" (COCO AP by OKS), "pckh" (PCKh@0.5), "oks" (mean OKS) or "pck" (PCK@0.2 of the torso). head_sizes: MPII's .mat
-    below root, for PCKh where the annotations have no head boxes. people: at most so many, drawn by the seed; 0: all.
+    root, annotations, images, skeleton: as in [[data]]; `--data name=FOLDER` replaces the root. metric: what is
+    watched, "ap" (COCO AP by OKS), "pckh" (PCKh@0.5), "oks" (mean OKS) or "pck" (PCK@0.2 of the torso). head_sizes:
+    MPII's .mat below root, for PCKh where the annotations have no head boxes. people: at most so many, drawn by the
+    seed; 0: all.
     """
 
     name: str
