@@ -1,7 +1,7 @@
 """A training step against its own floors and against MMPose's step on the same network, as ratios of one run.
 
     python benchmarks/train_step.py [--model rtmpose-t] [--input 192x256] [--batch 32] [--amp none|bf16]
-                                    [--device auto|cpu|cuda] [--steps N] [--teachers none|paper|MODEL:WxH:SKELETON,...]
+                                    [--device auto|cpu|cuda] [--steps N] [--teachers none|paper|TEACHER,...]
                                     [--people DIR] [--no-mmpose] [--threads N] [--profile] [--json]
 
 Floors, on batches that lie ready and normalised on the device:
@@ -37,7 +37,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-PAPER_TEACHERS = "rtmpose-m:192x256:coco17,rtmpose-m:256x256:mpii16"
+PAPER_TEACHERS = "rtmpose-m-coco-256x192,rtmpose-m-mpii-256x256"
 # Distinct batches, so that no cache is flattered.
 BATCHES = 3
 STEPS_AT_A_TIME = 2
@@ -46,19 +46,20 @@ LEARNING_RATE = 1e-9
 PROFILED_STEPS = 4
 PEOPLE_PER_SET = 48
 
-Step = Callable[[], object]
+Step = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured; picklable, for the processes. people: a folder of `annotext synth`."""
+    """What is measured; picklable, for the processes. teachers: MMPose zoo names, or MODEL:WxH:SKELETON for one of
+    annotext's own. people: a folder of `annotext synth`."""
 
     model: str
     input_wh: tuple[int, int]
     batch: int
     amp: str
     device: str
-    teachers: tuple[tuple[str, tuple[int, int], str], ...]
+    teachers: tuple[str, ...]
     people: Path
     threads: int
 
@@ -127,8 +128,8 @@ class Annotext:
         from annotext.training.distil import Distillation
 
         self.student.distillation = Distillation(
-            [teacher for teacher, _ in self.teachers],
-            [TeacherRecipe(name=teacher.name, source="-", weight=0.5) for teacher, _ in self.teachers],
+            [teacher for teacher, *_ in self.teachers],
+            [TeacherRecipe(name=teacher.name, source="-", weight=0.5) for teacher, *_ in self.teachers],
             DistilRecipe(),
             criterion=self.student.criterion,
             skeleton=skeleton,
@@ -170,34 +171,33 @@ class Annotext:
         import torch
 
         ready = []
-        for (_, student), pupil in zip(self.teachers, self.student.distillation.pupils, strict=True):
+        for (_, normalise, network), pupil in zip(self.teachers, self.student.distillation.pupils, strict=True):
             key = f"image_{pupil.view}" if pupil.view else "image"
-            ready.append((student, cycle([student.normalise(b[key]) for b in self.on_device])))
+            ready.append((network, cycle([normalise(b[key]) for b in self.on_device])))
 
         @torch.no_grad()
         def step() -> None:
-            for student, inputs in ready:
-                student.simcc(next(inputs), amp=True)
+            for network, inputs in ready:
+                network(next(inputs))
 
         return step
 
 
-def teacher_of(plan: Plan, index: int, device: Any) -> Any:
-    """A frozen teacher with random weights: (Teacher, its network as a Student)."""
+def teacher_of(plan: Plan, index: int, device: Any) -> tuple[Any, Step, Step]:
+    """A frozen teacher with random weights; how it makes its input of crops; and its network on that input."""
+    return (own_teacher if ":" in plan.teachers[index] else zoo_teacher)(plan, index, device)
+
+
+def own_teacher(plan: Plan, index: int, device: Any) -> Any:
+    """A student of annotext's as a teacher, as a run is."""
     from annotext.formats.skeletons import known_skeletons
     from annotext.training.augment import CropRule
-    from annotext.training.config import model_config
-    from annotext.training.student import Student
     from annotext.training.teachers import Teacher
 
-    model, wh, skeleton = plan.teachers[index]
-    recipe = recipe_of(replace(plan, model=model, input_wh=wh), [skeleton])
+    model, wh, skeleton = plan.teachers[index].split(":")
+    recipe = recipe_of(replace(plan, model=model, input_wh=size(wh)), [skeleton])
     keypoints = known_skeletons()[skeleton].keypoints
-    config = model_config(recipe, len(keypoints))
-    del config["type"]
-    network = Student(**config)
-    network.init_weights()
-    network.to(device).eval().requires_grad_(False)
+    network = frozen_student(recipe, len(keypoints), device)
     beta = recipe.loss.beta
 
     def see(image: Any) -> tuple[Any, Any]:
@@ -207,7 +207,7 @@ def teacher_of(plan: Plan, index: int, device: Any) -> Any:
     teacher = Teacher(
         name=f"teacher{index}",
         keypoints=keypoints,
-        crop=CropRule(wh, recipe.student.expand),
+        crop=CropRule(recipe.student.input, recipe.student.expand),
         step=1 / recipe.split_ratio,
         offset=0.0,
         sigma=recipe.loss.sigma,
@@ -215,7 +215,43 @@ def teacher_of(plan: Plan, index: int, device: Any) -> Any:
         network=see,
         identity={},
     )
-    return teacher, network
+    return teacher, network.normalise, lambda ready: network.simcc(ready, amp=True)
+
+
+def frozen_student(recipe: Any, keypoints: int, device: Any) -> Any:
+    from annotext.training.config import model_config
+    from annotext.training.student import Student
+
+    config = model_config(recipe, keypoints)
+    del config["type"]
+    network = Student(**config)
+    network.init_weights()
+    return network.to(device).eval().requires_grad_(False)
+
+
+def zoo_teacher(plan: Plan, index: int, device: Any) -> Any:
+    """A model of MMPose's zoo, loaded as a recipe's teacher is, from a checkpoint of random weights."""
+    import torch
+
+    from annotext.core.skeletons import UNION21
+    from annotext.formats.recipe import DistilRecipe, TeacherRecipe
+    from annotext.training.mmpose_config import shipped_configs
+    from annotext.training.teachers import load_teachers
+    from annotext.training.zoo import ZOO
+
+    entry = ZOO[plan.teachers[index]]
+    config = shipped_configs() / entry.config
+    # annotext's RTMPose has MMPose's names. As a configuration, not by the zoo's name, which asks for the zoo's file.
+    wh = (256, 256) if "256x256" in entry.config else (192, 256)
+    own = recipe_of(replace(plan, model=plan.teachers[index][:9], input_wh=wh), ["coco17"])
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "random.pth"
+        torch.save({"state_dict": frozen_student(own, len(entry.keypoints), "cpu").state_dict()}, checkpoint)
+        asked = TeacherRecipe(name=f"teacher{index}", source=str(config), checkpoint=str(checkpoint))
+        recipe = replace(own, teacher=(asked,), distil=DistilRecipe())
+        (teacher,) = load_teachers(recipe, "benchmark", skeleton=UNION21, device=device)
+    model = teacher.network.__self__  # type: ignore[attr-defined]  # zoo.PoseModel.log_potentials
+    return teacher, model.normalise, model.module
 
 
 def annotext_steps(plan: Plan) -> dict[str, Step]:
@@ -386,6 +422,8 @@ def profile(plan: Plan) -> None:
     from torch.profiler import ProfilerActivity
 
     torch.set_flush_denormal(True)
+    if plan.threads:
+        torch.set_num_threads(plan.threads)
     steps = annotext_steps(plan)
     step = steps.get("taught", steps["plain"])
     step()
@@ -408,7 +446,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--amp", choices=("none", "bf16"), default="none", help="annotext's; MMPose stays at fp32")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--steps", type=int, default=16, help="counted per variant")
-    parser.add_argument("--teachers", default="paper", help="none, paper, or MODEL:WxH:SKELETON,...")
+    parser.add_argument(
+        "--teachers", default="paper", help="none, paper, or zoo names and MODEL:WxH:SKELETON, with commas"
+    )
     parser.add_argument("--people", type=Path, help="a folder of annotext synth; default: a few people, made anew")
     parser.add_argument("--no-mmpose", action="store_true")
     parser.add_argument("--threads", type=int, default=0, help="of torch; default: its own choice")
@@ -417,15 +457,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def size(text: str) -> tuple[int, int]:
+    """WxH."""
+    w, h = text.split("x")
+    return int(w), int(h)
+
+
 def plan_of(given: argparse.Namespace, people: Path) -> Plan:
     import torch
 
-    def size(text: str) -> tuple[int, int]:
-        w, h = text.split("x")
-        return int(w), int(h)
-
     wanted = {"none": "", "paper": PAPER_TEACHERS}.get(given.teachers, given.teachers)
-    teachers = [t.split(":") for t in wanted.split(",") if t]
     device = ("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device
     return Plan(
         model=given.model,
@@ -433,7 +474,7 @@ def plan_of(given: argparse.Namespace, people: Path) -> Plan:
         batch=given.batch,
         amp=given.amp,
         device=device,
-        teachers=tuple((model, size(wh), skeleton) for model, wh, skeleton in teachers),
+        teachers=tuple(t for t in wanted.split(",") if t),
         people=people,
         threads=given.threads,
     )
@@ -472,7 +513,7 @@ def measure(plan: Plan, rounds: int, *, mmpose: bool) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if plan.device == "cuda" else "cpu",
         "threads": plan.threads or torch.get_num_threads(),
         "torch": torch.__version__,
-        "teachers": [f"{m} {w}x{h} {s}" for m, (w, h), s in plan.teachers],
+        "teachers": list(plan.teachers),
         "steps": rounds * STEPS_AT_A_TIME,
         "seconds": {k: round(v, 5) for k, v in seconds.items()},
         "ratios": ratios,
@@ -481,6 +522,7 @@ def measure(plan: Plan, rounds: int, *, mmpose: bool) -> dict[str, Any]:
 
 def main() -> None:
     given = arguments()
+    logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as folder:
         people = given.people
         if people is None:
