@@ -71,7 +71,7 @@ def recipe_of(plan: Plan, skeletons: Sequence[str]) -> Any:
     """The shipped recipe of the model, with the plan's input, batch and precision, on these data sets."""
     from annotext.formats.recipe import find_recipe, read_recipe
 
-    shipped = {"nano": "demo", "rtmpose-t": "paper-rtmpose-t"}.get(plan.model, "paper-rtmpose-s")
+    shipped = {"nano": "demo", "rtmpose-t": "paper/rtmpose-t-union"}.get(plan.model, "paper/rtmpose-s-union")
     recipe = read_recipe(find_recipe(shipped))
     sets = {"coco17": "coco", "mpii16": "mpii"}
     data = tuple(
@@ -85,7 +85,8 @@ def recipe_of(plan: Plan, skeletons: Sequence[str]) -> Any:
         recipe,
         student=replace(recipe.student, model=plan.model, input=plan.input_wh, init=""),
         data=data,
-        schedule=replace(recipe.schedule, batch=plan.batch),
+        validation=(),
+        schedule=replace(recipe.schedule, batch=plan.batch, keep="last"),
         runtime=replace(recipe.runtime, amp=plan.amp, workers=0),
     )
 
