@@ -15,6 +15,12 @@ class _Device(StrEnum):
     CUDA = "cuda"
 
 
+class _CheckImages(StrEnum):
+    SAMPLE = "sample"
+    ALL = "all"
+    NONE = "none"
+
+
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one (demo, smoke, ...).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run directory to write.", readable=False)],
@@ -35,13 +41,22 @@ def train(
         ),
     ] = None,
     device: Annotated[_Device, typer.Option("--device", help="auto takes the GPU where there is one.")] = _Device.AUTO,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Stop before the first step: check everything, time a few steps, draw a batch."),
+    ] = False,
+    check_images: Annotated[
+        _CheckImages,
+        typer.Option("--check-images", help="Which images to read beforehand, to see whether they are whole."),
+    ] = _CheckImages.SAMPLE,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that exists.")] = False,
 ) -> None:
     """Train a student from a recipe and export it as an ONNX predictor.
 
-    The run directory documents itself: resolved recipe, data with hashes and counts, metrics, checkpoints, card.
+    The run directory documents itself: resolved recipe, data with hashes and counts, metrics, checkpoints, card. Before
+    the first step everything is checked and one batch is drawn, with labels and teachers: look at preflight.png.
     """
     from annotext.cli.extras import require_extra
     from annotext.cli.output import notes, print_report
@@ -53,14 +68,16 @@ def train(
             raise typer.BadParameter(f"{path} does not exist", param_hint="--unpickle")
     require_extra("train", "train")
 
-    from annotext.workflows.train import train_student
+    from annotext.workflows.train import dry_run_student, train_student
 
-    report = train_student(
+    # Both give a report; what it holds is theirs to say.
+    report = (dry_run_student if dry_run else train_student)(
         recipe,
         out,
         roots=roots,
         teachers=teachers,
         unpickle=unpickle or (),
+        check_images=check_images.value,
         device=device.value,
         resume=resume,
         force=force,

@@ -16,6 +16,9 @@ from annotext.training.sets import TrainingData
 
 CHECKPOINTS = "checkpoints"
 
+# Written before the first step. A dry run writes nothing else, and a folder with only these is free for a run.
+PREFLIGHT_PICTURE, PREFLIGHT_REPORT = "preflight.png", "preflight.json"
+
 # Everything a run writes; --force removes these and nothing else.
 FILES = (
     "recipe.toml",
@@ -29,6 +32,8 @@ FILES = (
     "student.onnx",
     "card.json",
     "evaluation.json",
+    PREFLIGHT_PICTURE,
+    PREFLIGHT_REPORT,
 )
 FOLDERS = (CHECKPOINTS, "tensorboard")
 
@@ -63,7 +68,7 @@ def check_folder(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> 
                 kept, "", "is another recipe than the one given", "a run resumes with the recipe it began with"
             )
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(f.name not in (PREFLIGHT_PICTURE, PREFLIGHT_REPORT) for f in folder.iterdir()):
         if not kept.is_file():
             raise InputError.single(folder, "", "is not empty and holds no run", "choose another folder")
         if not force:

@@ -8,6 +8,7 @@ RUN/validation.jsonl the validation sets' figures over the steps
 RUN/curves.csv, .png both of them to look at; RUN/tensorboard/ the same as events
 RUN/checkpoints/     the two newest, and best.pth, the weights that did best on the validation sets
 RUN/train.log        MMEngine's log
+RUN/preflight.png    one augmented batch with labels and teachers, and RUN/preflight.json, what was known before step 1
 RUN/student.onnx     the student, and RUN/card.json, what a predictor must know about it
 RUN/evaluation.json  how that student does on the validation sets
 """
@@ -17,7 +18,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +34,7 @@ from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.recipe import Recipe, write_recipe
 from annotext.training import bridge
 from annotext.training.augment import CropRule
-from annotext.training.checkpoints import initialise, load_checkpoint
+from annotext.training.checkpoints import initialise
 from annotext.training.config import runner_config
 from annotext.training.cpu import denormals_flushed, keep_freed_memory
 from annotext.training.curves import Curves
@@ -41,14 +43,18 @@ from annotext.training.distil import Distillation
 from annotext.training.export import Export, export_student
 from annotext.training.folder import CHECKPOINTS, check_folder, check_same_data, clear, recipe_hash, write_json
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
+from annotext.training.preflight import Preflight, preflight
+from annotext.training.preflight_report import PreflightReport
 from annotext.training.sets import TrainingData
 from annotext.training.student import Student
 from annotext.training.teachers import load_teachers
-from annotext.training.validation import Examiner, Judge, Validation, read_people, trained_on
+from annotext.training.validation import Examiner, Judge, Validation, ValidationSet, read_people, trained_on
+from annotext.training.whole_images import Pictures, Thoroughness, check_whole
 
 bridge.install()
 
 from mmengine.config import Config  # noqa: E402
+from mmengine.dist import is_main_process  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.registry import MODELS, init_default_scope  # noqa: E402
 from mmengine.runner import Runner, set_random_seed  # noqa: E402
@@ -105,6 +111,60 @@ def choose_device(device: Device) -> torch.device:
     return torch.device("cuda" if device != "cpu" and available else "cpu")
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """Everything a run needs before its first step, read and checked; nothing is written yet."""
+
+    device: torch.device
+    data: TrainingData
+    validation: list[ValidationSet]
+    config: Config
+    student: Student
+    crops: PersonCrops
+    batches: MixedBatches
+    looked: Preflight
+
+
+@denormals_flushed()
+def dry_run(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    source: str,
+    roots: Mapping[str, Path],
+    teachers: Mapping[str, Path] | None = None,
+    unpickle: Collection[Path] = (),
+    check_images: Thoroughness = "sample",
+    device: Device = "auto",
+    resume: bool = False,
+    force: bool = False,
+    console: Console,
+) -> PreflightReport:
+    """All that `train` does before its first step, at greater length; arguments and errors are those of `train`. Of the
+    run directory only preflight.png and preflight.json are written."""
+    ready = _prepare(
+        recipe,
+        folder,
+        source=source,
+        roots=roots,
+        teachers=teachers or {},
+        unpickle=unpickle,
+        check_images=check_images,
+        device=device,
+        resume=resume,
+        force=force,
+        thorough=True,
+        console=console,
+    )
+    try:
+        if is_main_process():
+            folder.mkdir(parents=True, exist_ok=True)
+            ready.looked.write(folder)
+    except OSError as error:
+        raise InputError.single(folder, "", f"cannot be written ({error.strerror or error})") from None
+    return ready.looked.report
+
+
 @denormals_flushed()
 def train(
     recipe: Recipe,
@@ -115,6 +175,7 @@ def train(
     teachers: Mapping[str, Path] | None = None,
     unpickle: Collection[Path] = (),
     judge: Judge | None = None,
+    check_images: Thoroughness = "sample",
     device: Device = "auto",
     resume: bool = False,
     force: bool = False,
@@ -125,51 +186,42 @@ def train(
     source: the recipe's file, as problems name it. roots: data or validation set name -> folder. teachers: teacher name
     -> its file or folder, in place of the recipe's. unpickle: checkpoints of others that may run code while they are
     read. judge: says how good answers on a validation set are (`workflows.validate.judge`); a recipe with any needs it.
-    resume: go on from the last checkpoint of `folder`. force: replace an earlier run there. Raises InputError or
-    AnnotextError for everything that can be known before the first step.
+    check_images: which images are read beforehand. resume: go on from the last checkpoint of `folder`. force: replace
+    an earlier run there. Raises InputError or AnnotextError for everything that can be known before the first step.
     """
-    where = choose_device(device)
-    check_folder(folder, recipe, resume=resume, force=force)
     if recipe.validation and judge is None:
         raise ValueError("a recipe with validation sets needs a judge")
-    data, validation_sets = read_people(recipe, roots, source)
-    for warning in trained_on(data, validation_sets):
-        console.print(warning, markup=False)
-    taught_by = load_teachers(recipe, source, skeleton=data.skeleton, given=teachers, device=where, unpickle=unpickle)
-    data.description["teachers"] = [{"name": t.name, **t.identity} for t in taught_by]
-    if resume:
-        check_same_data(folder, data)
-    elif recipe.student.init:
-        # A run is not replaced by one that cannot start; what is unpickled is said below, where it is used.
-        load_checkpoint(_starting_weights(recipe, source), unpickle=unpickle, note=lambda _: None)
+    ready = _prepare(
+        recipe,
+        folder,
+        source=source,
+        roots=roots,
+        teachers=teachers or {},
+        unpickle=unpickle,
+        check_images=check_images,
+        device=device,
+        resume=resume,
+        force=force,
+        thorough=False,
+        console=console,
+    )
+    where, data, config, student = ready.device, ready.data, ready.config, ready.student
+    crops, batches, validation_sets = ready.crops, ready.batches, ready.validation
+    steps = config.train_cfg["max_iters"]
     try:
         if force:
             clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_recipe(recipe, folder / "recipe.toml")
         write_json(folder / "data.json", data.description)
+        if is_main_process():
+            ready.looked.write(folder)
     except OSError as error:
         raise InputError.single(folder, "", f"cannot be written ({error.strerror or error})") from None
-
+    if is_main_process():
+        for line in ready.looked.report.lines():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     log = _log_to(folder / "train.log")
-    if where.type == "cpu":
-        keep_freed_memory()
-        if recipe.runtime.threads:
-            torch.set_num_threads(recipe.runtime.threads)
-    config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
-    student = build_student(config, recipe, source, unpickle)
-    if recipe.distil is not None:
-        student.distillation = Distillation(
-            taught_by,
-            recipe.teacher,
-            recipe.distil,
-            criterion=student.criterion,
-            skeleton=data.skeleton,
-            student=CropRule(recipe.student.input, recipe.student.expand),
-            device=where,
-        )
-    steps = config.train_cfg["max_iters"]
-    crops, batches = _samples(recipe, data, steps, student.distillation.rules if student.distillation else ())
 
     average = MovingAverage(recipe.optim.ema) if recipe.optim.ema else None
     metrics = Metrics(folder / "metrics.jsonl", console, batch=recipe.schedule.batch, label=recipe.name)
@@ -245,6 +297,73 @@ def train(
     )
 
 
+def _prepare(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    source: str,
+    roots: Mapping[str, Path],
+    teachers: Mapping[str, Path],
+    unpickle: Collection[Path],
+    check_images: Thoroughness,
+    device: Device,
+    resume: bool,
+    force: bool,
+    thorough: bool,
+    console: Console,
+) -> _Ready:
+    where = choose_device(device)
+    check_folder(folder, recipe, resume=resume, force=force)
+    data, validation = read_people(recipe, roots, source)
+    for warning in trained_on(data, validation):
+        console.print(warning, markup=False)
+    pictures = [
+        *(Pictures(f"data set {s.name}", f"data[{i}].images", s.poses, s.images) for i, s in enumerate(data.sets)),
+        *(
+            Pictures(f"validation set {v.name}", f"validation[{i}].images", v.asked, v.images)
+            for i, v in enumerate(validation)
+        ),
+    ]
+    read = check_whole(pictures, check_images, source=source, seed=recipe.seed, console=console)
+    taught_by = load_teachers(recipe, source, skeleton=data.skeleton, given=teachers, device=where, unpickle=unpickle)
+    data.description["teachers"] = [{"name": t.name, **t.identity} for t in taught_by]
+    if resume:
+        check_same_data(folder, data)
+    if where.type == "cpu":
+        keep_freed_memory()
+        if recipe.runtime.threads:
+            torch.set_num_threads(recipe.runtime.threads)
+    config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
+    with _mmengine_silent():
+        student = build_student(config, recipe, source, unpickle)
+    if recipe.distil is not None:
+        student.distillation = Distillation(
+            taught_by,
+            recipe.teacher,
+            recipe.distil,
+            criterion=student.criterion,
+            skeleton=data.skeleton,
+            student=CropRule(recipe.student.input, recipe.student.expand),
+            device=where,
+        )
+    others = student.distillation.rules if student.distillation else ()
+    crops, batches = _samples(recipe, data, config.train_cfg["max_iters"], others)
+    with _mmengine_silent():
+        looked = preflight(
+            recipe,
+            folder,
+            data=data,
+            checked=dict(zip((s.name for s in data.sets), read[: len(data.sets)], strict=True)),
+            student=student,
+            config=config,
+            crops=crops,
+            batches=batches,
+            device=where,
+            thorough=thorough,
+        )
+    return _Ready(where, data, validation, config, student, crops, batches, looked)
+
+
 def build_student(config: Config, recipe: Recipe, source: str, unpickle: Collection[Path] = ()) -> Student:
     """The student with its starting weights: random by the recipe's seed, then those of student.init."""
     init_default_scope(config.default_scope)
@@ -294,6 +413,17 @@ def _log_to(path: Path) -> MMLogger:
     log = MMLogger.get_instance(name, log_file=str(path), file_mode="a")
     log.handlers = [h for h in log.handlers if isinstance(h, logging.FileHandler)]
     return log
+
+
+@contextmanager
+def _mmengine_silent() -> Iterator[None]:
+    """While there is no folder to log into: what MMEngine says of every single weight goes nowhere."""
+    log = MMLogger.get_instance("annotext before a run", logger_name="annotext before a run")
+    log.handlers = []
+    try:
+        yield
+    finally:
+        _close(log)
 
 
 def _close(log: MMLogger) -> None:

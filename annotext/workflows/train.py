@@ -12,7 +12,9 @@ from rich.console import Console
 from annotext.formats.recipe import find_recipe, read_recipe
 
 if TYPE_CHECKING:
+    from annotext.training.preflight_report import PreflightReport
     from annotext.training.run import Device
+    from annotext.training.whole_images import Thoroughness
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def train_student(
     roots: Mapping[str, Path],
     teachers: Mapping[str, Path] | None = None,
     unpickle: Collection[Path] = (),
+    check_images: Thoroughness = "sample",
     device: Device = "auto",
     resume: bool = False,
     force: bool = False,
@@ -86,8 +89,8 @@ def train_student(
 
     roots: name of a data or validation set -> folder in place of the recipe's root. teachers: name of a teacher -> its
     checkpoint, run or ONNX model in place of the recipe's. unpickle: checkpoints that may run code while they are read.
-    Progress goes to `console` (stderr by default). Raises InputError or AnnotextError with everything that is wrong
-    before the first step.
+    check_images: which images are read before the first step, to see whether they are whole. Progress goes to `console`
+    (stderr by default). Raises InputError or AnnotextError with everything that is wrong before the first step.
     """
     path = find_recipe(recipe)
     checked = read_recipe(path)
@@ -102,6 +105,7 @@ def train_student(
         roots=roots,
         teachers=teachers,
         unpickle=unpickle,
+        check_images=check_images,
         device=device,
         resume=resume,
         force=force,
@@ -123,6 +127,40 @@ def train_student(
         onnx_difference=trained.export.difference,
         exported=trained.exported,
         validation=tuple(_measured(s) for s in (trained.evaluation or {"sets": ()})["sets"]),
+    )
+
+
+def dry_run_student(
+    recipe: str,
+    out: Path,
+    *,
+    roots: Mapping[str, Path],
+    teachers: Mapping[str, Path] | None = None,
+    unpickle: Collection[Path] = (),
+    check_images: Thoroughness = "sample",
+    device: Device = "auto",
+    resume: bool = False,
+    force: bool = False,
+    console: Console | None = None,
+) -> PreflightReport:
+    """What `train_student` would do with the same arguments, up to the first step: everything is read and checked, some
+    steps are timed, and one batch is drawn. Writes preflight.png and preflight.json into `out`, nothing else."""
+    path = find_recipe(recipe)
+    checked = read_recipe(path)
+    from annotext.training.run import dry_run
+
+    return dry_run(
+        checked,
+        out,
+        source=str(path),
+        roots=roots,
+        teachers=teachers,
+        unpickle=unpickle,
+        check_images=check_images,
+        device=device,
+        resume=resume,
+        force=force,
+        console=console or Console(stderr=True),
     )
 
 
