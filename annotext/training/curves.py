@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from annotext.training.validation import LINES, METRICS, read_lines
 bridge.install()
 
 from mmengine.hooks import Hook  # noqa: E402
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _METRIC_LINES = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
@@ -62,6 +65,14 @@ def table(metrics: Sequence[dict[str, Any]], validation: Sequence[dict[str, Any]
 def picture(metrics: Sequence[dict[str, Any]], validation: Sequence[dict[str, Any]], title: str) -> bytes:
     """PNG: parts of the loss, learning rate and, where there are any, validations over the steps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    out = io.BytesIO()
+    FigureCanvasAgg(drawing(metrics, validation, title)).print_png(out)
+    return out.getvalue()
+
+
+def drawing(metrics: Sequence[dict[str, Any]], validation: Sequence[dict[str, Any]], title: str) -> Figure:
+    """What `picture` is made from."""
     from matplotlib.figure import Figure
 
     heights = [3.0, 1.6] + ([2.6] if validation else [])
@@ -91,9 +102,7 @@ def picture(metrics: Sequence[dict[str, Any]], validation: Sequence[dict[str, An
     for axis in axes[:2]:
         _log_where_wide(axis)
     axes[-1].set_xlabel("step")
-    out = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(out)
-    return out.getvalue()
+    return figure
 
 
 def _draw_validation(axis: Any, validation: Sequence[dict[str, Any]]) -> None:
