@@ -142,9 +142,9 @@ def _load(
     device: torch.device,
     unpickle: Collection[Path],
 ) -> Teacher:
-    kind = kind_of(entry)
+    kind, amp = kind_of(entry), recipe.runtime.amp == "bf16"
     if kind in ("zoo", "mmpose"):
-        teacher = _from_mmpose(entry, place, device, unpickle)
+        teacher = _from_mmpose(entry, place, amp, device, unpickle)
     elif not Path(entry.source).exists():
         raise InputError.single(
             place[0],
@@ -153,7 +153,7 @@ def _load(
             f"--teacher {entry.name}=PATH says where it is; the zoo has: {', '.join(ZOO)}",
         )
     elif kind == "run" and (Path(entry.source) / "student.pth").is_file():
-        teacher = _from_run(entry, recipe.runtime.amp == "bf16", device)
+        teacher = _from_run(entry, amp, device)
     else:
         teacher = _from_onnx(entry, device)
     changes: dict[str, Any] = {"crop": replace(teacher.crop, clean=entry.clean)}
@@ -163,10 +163,11 @@ def _load(
 
 
 def _from_mmpose(
-    entry: TeacherRecipe, place: tuple[str, str], device: torch.device, unpickle: Collection[Path]
+    entry: TeacherRecipe, place: tuple[str, str], amp: bool, device: torch.device, unpickle: Collection[Path]
 ) -> Teacher:
     model = load_mmpose(entry.source, Path(entry.checkpoint), place=place, unpickle=unpickle)
     module = model.module.to(device)
+    module.amp = amp
     module.requires_grad_(False)
     return Teacher(
         name=entry.name,

@@ -147,10 +147,12 @@ class PoseModel:
 
 
 class _Network(nn.Module):
-    """MMPose's backbone and head under MMPose's names. mean, std, rgb: as of `PoseModel`."""
+    """MMPose's backbone and head under MMPose's names. mean, std, rgb: as of `PoseModel`. amp: run the backbone under
+    bfloat16 autocast; the head always computes in float32."""
 
     mean: Tensor
     std: Tensor
+    amp = False
 
     def __init__(
         self,
@@ -174,7 +176,9 @@ class _Network(nn.Module):
         return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return self.head.forward(self.backbone(inputs))
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.amp):
+            features = self.backbone(inputs)
+        return self.head.forward(tuple(f.float() for f in features))
 
 
 def load_mmpose(
