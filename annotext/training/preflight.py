@@ -464,8 +464,10 @@ def _shift_finding(teacher: TeacherFacts, shift: Offset) -> Finding:
     if max(abs(x), abs(y)) <= _CONVENTION:
         hint = f"pixel_offset = {corrected} in its [[teacher]] would bring the two together"
     else:
-        hint = "this is more than a way of counting pixels: a bias of its own, or joints that are placed differently; look "
-        hint += "at the picture before pixel_offset moves all of them"
+        hint = (
+            "more than a way of counting pixels: a bias of its own, or joints that are placed differently; look at the "
+        )
+        hint += "picture before pixel_offset moves all of them"
     return Finding("teacher-shifted", text, hint, {"teacher": teacher.name, **shift.to_dict(), "cancels": corrected})
 
 

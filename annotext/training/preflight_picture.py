@@ -36,9 +36,10 @@ _GAP = 10
 _CAPTION = 20  # height of a caption's line
 _WIDEST = 1900  # of a sheet: a screen's width
 # Radius of a teacher's ring for score 0 and for score 1.
-_RING = (3.0, 8.0)
-# A ring this far from its label is tied to it by a line, in pixels of the sheet.
-_TIED = 9.0
+_RING = (3.0, 7.0)
+# A ring this far from its label, in pixels of the sheet, is tied to it by a line, if the teacher is as sure as this:
+# guesses at what cannot be seen would cover the picture with lines.
+_TIED, _SURE = 9.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,11 @@ def _tile(person: Person, skeleton: Skeleton, teachers: Sequence[str]) -> NDArra
     def place(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         return (xy + 0.5) * scale - 0.5
 
-    _draw_labels(picture, place(person.points), person.labelled, skeleton)
+    _draw_edges(picture, place(person.points), person.labelled, skeleton)
     for i, peaks in enumerate(person.peaks):
         _draw_peaks(picture, place(peaks.xy), peaks, place(person.points), person.labelled, _teacher_color(i))
+    # Last, so that no ring hides them.
+    _draw_labels(picture, place(person.points), person.labelled, skeleton)
 
     inset = _INSET + 4 if person.views else 0
     tile = np.full((height + _CAPTION * (1 + bool(person.peaks)), width + inset, 3), _PAPER, dtype=np.uint8)
@@ -138,7 +141,7 @@ def _side_colors(skeleton: Skeleton) -> list[Color]:
     return colors
 
 
-def _draw_labels(
+def _draw_edges(
     picture: NDArray[np.uint8], xy: NDArray[np.float64], labelled: NDArray[np.bool_], skeleton: Skeleton
 ) -> None:
     colors = _side_colors(skeleton)
@@ -146,9 +149,15 @@ def _draw_labels(
         if labelled[a] and labelled[b]:
             color = colors[a] if colors[a] == colors[b] else MIDDLE
             _line(picture, xy[a], xy[b], color)
+
+
+def _draw_labels(
+    picture: NDArray[np.uint8], xy: NDArray[np.float64], labelled: NDArray[np.bool_], skeleton: Skeleton
+) -> None:
+    colors = _side_colors(skeleton)
     for k in np.flatnonzero(labelled):
-        cv2.circle(picture, _fixed(xy[k]), 5 * 16, _DARK, -1, cv2.LINE_AA, 4)
-        cv2.circle(picture, _fixed(xy[k]), 4 * 16, colors[k], -1, cv2.LINE_AA, 4)
+        cv2.circle(picture, _fixed(xy[k]), 4 * 16, _DARK, -1, cv2.LINE_AA, 4)
+        cv2.circle(picture, _fixed(xy[k]), 3 * 16, colors[k], -1, cv2.LINE_AA, 4)
 
 
 def _draw_peaks(
@@ -163,10 +172,10 @@ def _draw_peaks(
         if not np.isfinite(at).all():
             continue
         radius = round((_RING[0] + (_RING[1] - _RING[0]) * float(score)) * 16)
-        if labelled[k] and np.linalg.norm(at - labels[k]) > _TIED:
+        if labelled[k] and score >= _SURE and np.linalg.norm(at - labels[k]) > _TIED:
             cv2.line(picture, _fixed(at), _fixed(labels[k]), color, 1, cv2.LINE_AA, 4)
-        cv2.circle(picture, _fixed(at), radius, _DARK, 4, cv2.LINE_AA, 4)
-        cv2.circle(picture, _fixed(at), radius, color, 2, cv2.LINE_AA, 4)
+        cv2.circle(picture, _fixed(at), radius, _DARK, 3, cv2.LINE_AA, 4)
+        cv2.circle(picture, _fixed(at), radius, color, 1, cv2.LINE_AA, 4)
 
 
 def _draw_views(column: NDArray[np.uint8], views: Sequence[TeacherView]) -> None:
@@ -209,7 +218,7 @@ def _legend(width: int, teachers: Sequence[str], title: str, note: str, views: b
     entries += [(dot(LEFT), 18, "label, person's left"), (dot(RIGHT), 18, "right"), (dot(MIDDLE), 18, "middle")]
     entries += [(rings(_teacher_color(i), [0.8]), 22, f"teacher {name} says") for i, name in enumerate(teachers)]
     if teachers:
-        entries.append((rings(_DIM, [0.0, 0.5, 1.0]), 58, "unsure to sure (a line leads to the label)"))
+        entries.append((rings(_DIM, [0.0, 0.5, 1.0]), 58, "unsure to sure; a line leads to the label"))
     if views:
         entries.append((frame, 20, "small pictures: what teachers see; white: the student's crop"))
     placed: list[tuple[int, int]] = []

@@ -45,14 +45,14 @@ class Pictures:
 
 
 def check_whole(
-    groups: Sequence[Pictures], how: Thoroughness, *, source: str, seed: int, console: Console
+    groups: Sequence[Pictures], how: Thoroughness, *, source: str, seed: int, console: Console, sample: int = SAMPLE
 ) -> list[int]:
     """Read the pictures of every set and return how many were read.
 
-    how: all of them, a sample of `SAMPLE` per set drawn by `seed`, or none. source: the recipe, as problems name it.
+    how: all of them, `sample` per set drawn by `seed`, or none. source: the recipe, as problems name it.
     Raises InputError with all pictures that cannot be used, after one line per set that counts them.
     """
-    chosen = [_chosen(group, how, seed) for group in groups]
+    chosen = [_chosen(group, how, sample, seed) for group in groups]
     problems: list[Problem] = []
     with (
         Progress(
@@ -83,11 +83,11 @@ def check_whole(
     return [len(indices) for indices in chosen]
 
 
-def _chosen(group: Pictures, how: Thoroughness, seed: int) -> list[int]:
+def _chosen(group: Pictures, how: Thoroughness, sample: int, seed: int) -> list[int]:
     """Indices of the images to read, in the order of the people."""
     used = used_images(group.poses) if how != "none" else []
-    if how == "sample" and len(used) > SAMPLE:
-        drawn = np.random.default_rng(seed).choice(len(used), SAMPLE, replace=False)
+    if how == "sample" and len(used) > sample:
+        drawn = np.random.default_rng(seed).choice(len(used), sample, replace=False)
         return [used[i] for i in np.sort(drawn)]
     return used
 
