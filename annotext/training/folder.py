@@ -29,6 +29,7 @@ FILES = (
     "curves.csv",
     "curves.png",
     "train.log",
+    "student.pth",
     "student.onnx",
     "card.json",
     "evaluation.json",

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from torch import Tensor, nn
 
 from annotext.core.problems import AnnotextError
 from annotext.training import bridge
-from annotext.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
+from annotext.training.checkpoints import cannot_write, last_checkpoint, load_checkpoint, save_checkpoint
+from annotext.training.distributed import bare, is_first, mean
 
 bridge.install()
 
@@ -62,6 +65,9 @@ class StepLoop(BaseLoop):
 
     def run_iter(self, batch: dict[str, Tensor]) -> None:
         """One step, with its hooks."""
+        distillation = getattr(bare(self.runner.model), "distillation", None)
+        if distillation is not None:
+            distillation.progress = self.iter / self.max_iters
         self.runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
         outputs = self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
         self.runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
@@ -82,12 +88,12 @@ class MovingAverage(Hook):
 
     def before_train(self, runner: Any) -> None:
         if not self.average:
-            self.average = {k: v.detach().clone() for k, v in runner.model.state_dict().items()}
+            self.average = {k: v.detach().clone() for k, v in bare(runner.model).state_dict().items()}
 
     @torch.no_grad()
     def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
         momentum = (1 - self.momentum) * math.exp(-(1 + self.steps) / self._GAMMA) + self.momentum
-        for name, value in runner.model.state_dict().items():
+        for name, value in bare(runner.model).state_dict().items():
             kept = self.average[name]
             if kept.is_floating_point():
                 kept.lerp_(value.detach(), momentum)
@@ -118,7 +124,7 @@ class Checkpoints(Hook):
         state = load_checkpoint(path)
         if state.get("recipe") != self.recipe:
             raise AnnotextError(f"{path}: was written by another recipe; start a new run, or use --force")
-        runner.model.load_state_dict(state["state_dict"])
+        bare(runner.model).load_state_dict(state["state_dict"])
         runner.optim_wrapper.load_state_dict(state["optimizer"])
         for scheduler, kept in zip(_schedulers(runner), state["schedulers"], strict=True):
             scheduler.load_state_dict(kept)
@@ -146,13 +152,14 @@ class Checkpoints(Hook):
         state = {
             "step": self.done,
             "recipe": self.recipe,
-            "state_dict": runner.model.state_dict(),
+            "state_dict": bare(runner.model).state_dict(),
             "optimizer": runner.optim_wrapper.state_dict(),
             "schedulers": [_plain(s.state_dict()) for s in _schedulers(runner)],
         }
         if self.average is not None:
             state["average"] = self.average.average
-        save_checkpoint(state, self.folder, self.done)
+        if is_first():
+            save_checkpoint(state, self.folder, self.done)
         self.saved = self.done
 
 
@@ -173,8 +180,8 @@ class Metrics(Hook):
     # Before the schedulers' hook changes the learning rate the step was made with.
     priority = "BELOW_NORMAL"
 
-    def __init__(self, path: Path, console: Console, *, batch: int, label: str) -> None:
-        self.path, self.console, self.batch, self.label = path, console, batch, label
+    def __init__(self, path: Path, console: Console, *, batch: int, label: str, log: logging.Logger) -> None:
+        self.path, self.console, self.batch, self.label, self.log = path, console, batch, label, log
         self.sums: dict[str, Tensor] = {}
         self.count = 0
         self.last: dict[str, float] = {}
@@ -182,9 +189,8 @@ class Metrics(Hook):
     def before_train_epoch(self, runner: Any) -> None:
         # Not in before_train: there a resumed run learns where it stopped.
         done = runner.iter
-        lines = self.path.read_text().splitlines() if done and self.path.exists() else []
-        # What an interrupted run wrote after its last checkpoint will be written again.
-        self.path.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= done))
+        if is_first():
+            self._keep_until(done)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -198,6 +204,23 @@ class Metrics(Hook):
         self.progress.start()
         self.task = self.progress.add_task(self.label, total=runner.max_iters, completed=done, shown="")
 
+    def _keep_until(self, done: int) -> None:
+        """Drop what an interrupted run wrote after its last checkpoint, a half-written line too: it comes again."""
+        kept = []
+        for line in self.path.read_text().splitlines() if done and self.path.exists() else []:
+            try:
+                if json.loads(line)["step"] > done:
+                    break
+            except json.JSONDecodeError:
+                break
+            kept.append(f"{line}\n")
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        try:
+            temporary.write_text("".join(kept))
+            os.replace(temporary, self.path)
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
     ) -> None:
@@ -207,16 +230,24 @@ class Metrics(Hook):
         self.count += 1
         step = runner.iter + 1
         if step % METRICS_EVERY == 0 or step == runner.max_iters:
-            means = {k: float(v) / self.count for k, v in self.sums.items()}
+            means = {k: float(mean(v)) / self.count for k, v in self.sums.items()}
             if not all(math.isfinite(v) for v in means.values()):
                 raise AnnotextError(f"the loss is no longer a number after {step} steps: try a lower optim.lr")
             rate = float(runner.optim_wrapper.param_groups[0]["lr"])
             self.last = {"step": step, "samples": step * self.batch, "lr": rate, **means}
-            with self.path.open("a") as file:
-                file.write(json.dumps(self.last) + "\n")
+            if is_first():
+                self._write(self.last)
             self.sums, self.count = {}, 0
             self.progress.update(self.task, shown=f"loss {means['loss']:.4f}  lr {rate:.2e}")
         self.progress.update(self.task, completed=step)
+
+    def _write(self, line: dict[str, float]) -> None:
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        self.log.info("step %d  loss %.4f  lr %.3g", line["step"], line["loss"], line["lr"])
 
     def show(self, text: str) -> None:
         """Say what is going on beside the progress bar."""

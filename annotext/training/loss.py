@@ -11,6 +11,8 @@ N people, K keypoints of the union, B bins of one axis. Two forms, chosen in the
 
 In both, a keypoint without a label takes no part in the computation at all: its logits get a gradient of exactly zero,
 also when they are infinite. A keypoint whose Gaussian lies wholly outside the crop counts as not labelled.
+
+Under several processes each computes its share of the batch such that the mean over processes is the loss of the whole.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from annotext.training.distributed import mean_count, world
 
 Form = Literal["kl", "mmpose"]
 
@@ -91,5 +95,5 @@ class ConditionalSimCCLoss(nn.Module):
             per_keypoint = divergence(logits[counted], target, self.beta)
             total = total + (per_keypoint.sum() / bins if self.form == "mmpose" else per_keypoint.sum())
         if self.form == "mmpose":
-            return total / x.shape[1]
-        return total / (2 * max(len(where), 1))
+            return total * world() / x.shape[1]
+        return total / (2 * mean_count(counted.sum()).clamp(min=1 / world()))

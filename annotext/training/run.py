@@ -9,6 +9,7 @@ RUN/curves.csv, .png both of them to look at; RUN/tensorboard/ the same as event
 RUN/checkpoints/     the two newest, and best.pth, the weights that did best on the validation sets
 RUN/train.log        MMEngine's log
 RUN/preflight.png    one augmented batch with labels and teachers, and RUN/preflight.json, what was known before step 1
+RUN/student.pth      the student's weights, for student.init and as a teacher
 RUN/student.onnx     the student, and RUN/card.json, what a predictor must know about it
 RUN/evaluation.json  how that student does on the validation sets
 """
@@ -34,12 +35,22 @@ from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.recipe import Recipe, write_recipe
 from annotext.training import bridge
 from annotext.training.augment import CropRule
-from annotext.training.checkpoints import initialise
+from annotext.training.checkpoints import initialise, write_checkpoint
 from annotext.training.config import runner_config
 from annotext.training.cpu import denormals_flushed, keep_freed_memory
 from annotext.training.curves import Curves
 from annotext.training.data import MixedBatches, PersonCrops, batch_counts, loader
 from annotext.training.distil import Distillation
+from annotext.training.distributed import (
+    Shares,
+    from_first,
+    is_first,
+    join,
+    rank,
+    synchronise_batch_norm,
+    wait,
+    world,
+)
 from annotext.training.export import Export, export_student
 from annotext.training.folder import CHECKPOINTS, check_folder, check_same_data, clear, recipe_hash, write_json
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
@@ -54,8 +65,8 @@ from annotext.training.whole_images import Pictures, Thoroughness, check_whole
 bridge.install()
 
 from mmengine.config import Config  # noqa: E402
-from mmengine.dist import is_main_process  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
+from mmengine.model import MMDistributedDataParallel  # noqa: E402
 from mmengine.registry import MODELS, init_default_scope  # noqa: E402
 from mmengine.runner import Runner, set_random_seed  # noqa: E402
 
@@ -63,6 +74,8 @@ Device = Literal["auto", "cpu", "cuda"]
 
 # Real crops the export is compared on.
 _EXPORT_CROPS = 8
+
+_PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -98,9 +111,14 @@ class _Runner(Runner):
         self.cfg.dump(os.path.join(self.work_dir, "config.py"))
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        if self.distributed:
-            return super().wrap_model(model_wrapper_cfg, model)
-        return model.to(self._device)
+        model = model.to(self._device)
+        if world() == 1:
+            return model
+        # One batch norm over all processes: the buffers are the same everywhere.
+        devices = [self._device.index] if self._device.type == "cuda" else None
+        return MMDistributedDataParallel(
+            synchronise_batch_norm(model, self._device), device_ids=devices, broadcast_buffers=False
+        )
 
 
 def choose_device(device: Device) -> torch.device:
@@ -157,7 +175,7 @@ def dry_run(
         console=console,
     )
     try:
-        if is_main_process():
+        if is_first():
             folder.mkdir(parents=True, exist_ok=True)
             ready.looked.write(folder)
     except OSError as error:
@@ -208,23 +226,27 @@ def train(
     where, data, config, student = ready.device, ready.data, ready.config, ready.student
     crops, batches, validation_sets = ready.crops, ready.batches, ready.validation
     steps = config.train_cfg["max_iters"]
+    if not is_first():
+        console = Console(quiet=True)
+    wait()  # all have looked at the folder
     try:
-        if force:
-            clear(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_recipe(recipe, folder / "recipe.toml")
-        write_json(folder / "data.json", data.description)
-        if is_main_process():
+        if is_first():
+            if force:
+                clear(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_recipe(recipe, folder / "recipe.toml")
+            write_json(folder / "data.json", data.description)
             ready.looked.write(folder)
     except OSError as error:
         raise InputError.single(folder, "", f"cannot be written ({error.strerror or error})") from None
-    if is_main_process():
-        for line in ready.looked.report.lines():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    wait()
+    for line in ready.looked.report.lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     log = _log_to(folder / "train.log")
+    log.info("torch %s on %s, %d process(es)", torch.__version__, where, world())
 
     average = MovingAverage(recipe.optim.ema) if recipe.optim.ema else None
-    metrics = Metrics(folder / "metrics.jsonl", console, batch=recipe.schedule.batch, label=recipe.name)
+    metrics = Metrics(folder / "metrics.jsonl", console, batch=recipe.schedule.batch, label=recipe.name, log=log)
     checkpoints = Checkpoints(
         folder / CHECKPOINTS,
         every=recipe.runtime.checkpoint_every,
@@ -244,13 +266,15 @@ def train(
             average=average,
             shown=metrics.show,
         )
-    curves = Curves(folder, metrics, validation, title=recipe.name, console=console)
+    curves = Curves(folder, metrics, validation, title=recipe.name, console=console) if is_first() else None
+    shares: Any = batches if world() == 1 else Shares(batches, rank(), world())
     runner = _Runner(
+        launcher="none" if world() == 1 else "pytorch",
         device=where,
         run_log=log,
         model=student,
         work_dir=str(folder),
-        train_dataloader=loader(crops, batches, recipe.runtime.workers, pin=where.type == "cuda"),
+        train_dataloader=loader(crops, shares, recipe.runtime.workers, pin=where.type == "cuda"),
         train_cfg=config.train_cfg,
         optim_wrapper=config.optim_wrapper,
         param_scheduler=config.param_scheduler,
@@ -273,28 +297,47 @@ def train(
     finally:
         _close(log)
 
-    exported = steps
-    if validation is not None and recipe.schedule.keep == "best":
-        exported, weights = validation.best_weights()
-        student.load_state_dict(weights)
-    elif average is not None:
-        student.load_state_dict(average.average)
-    export = export_student(student, recipe, data.skeleton, _export_crops(crops, batches), folder)
-    evaluation: dict[str, Any] | None = None
-    if validation is not None:
-        evaluation = validation.evaluation(exported, recipe, export.sha256)
-        write_json(folder / "evaluation.json", evaluation)
+    # The others wait for what the first process makes of it.
+    exported, export, evaluation, last = from_first(
+        _finish(student, recipe, ready, folder, average, validation) if is_first() else None
+    )
     return Trained(
         folder=folder,
         data=data,
         steps=steps,
         samples=steps * recipe.schedule.batch,
         parameters=sum(p.numel() for p in student.parameters()),
-        metrics=_last_line(folder / "metrics.jsonl"),
+        metrics=last,
         export=export,
         exported=exported,
         evaluation=evaluation,
     )
+
+
+def _finish(
+    student: Student,
+    recipe: Recipe,
+    ready: _Ready,
+    folder: Path,
+    average: MovingAverage | None,
+    validation: Validation | None,
+) -> tuple[int, Export, dict[str, Any] | None, dict[str, float]]:
+    """Write the student's files and what they are worth: (step, export, evaluation, last metrics)."""
+    step = ready.config.train_cfg["max_iters"]
+    if validation is not None and recipe.schedule.keep == "best":
+        step, weights = validation.best_weights()
+        student.load_state_dict(weights)
+    elif average is not None:
+        student.load_state_dict(average.average)
+    plain = {name: value.cpu() for name, value in student.state_dict().items()}
+    write_checkpoint({"state_dict": plain, "recipe": recipe_hash(recipe), "step": step}, folder / "student.pth")
+    crops = _export_crops(ready.crops, ready.batches)
+    export = export_student(student, recipe, ready.data.skeleton, crops, folder)
+    evaluation: dict[str, Any] | None = None
+    if validation is not None:
+        evaluation = validation.evaluation(step, recipe, export.sha256)
+        write_json(folder / "evaluation.json", evaluation)
+    return step, export, evaluation, _last_line(folder / "metrics.jsonl")
 
 
 def _prepare(
@@ -312,7 +355,10 @@ def _prepare(
     thorough: bool,
     console: Console,
 ) -> _Ready:
-    where = choose_device(device)
+    where = join(choose_device(device))
+    if recipe.schedule.batch % world():
+        problem = f"a batch of {recipe.schedule.batch} cannot be shared by {world()} processes"
+        raise InputError.single(source, "schedule.batch", problem, f"take a multiple of {world()}")
     check_folder(folder, recipe, resume=resume, force=force)
     data, validation = read_people(recipe, roots, source)
     for warning in trained_on(data, validation):
@@ -410,8 +456,14 @@ def _experiment(folder: Path) -> str:
 def _log_to(path: Path) -> MMLogger:
     """MMEngine's logger, writing to `path` and nowhere else."""
     name = _experiment(path.parent)
-    log = MMLogger.get_instance(name, log_file=str(path), file_mode="a")
-    log.handlers = [h for h in log.handlers if isinstance(h, logging.FileHandler)]
+    log = MMLogger.get_instance(name, logger_name=name)
+    log.handlers = []
+    if is_first():
+        handler = logging.FileHandler(path)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.addFilter(_for_people)
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
     return log
 
 
@@ -424,6 +476,13 @@ def _mmengine_silent() -> Iterator[None]:
         yield
     finally:
         _close(log)
+
+
+def _for_people(record: logging.LogRecord) -> bool:
+    """Of MMEngine only warnings, but for the one that lists every weight."""
+    if Path(record.pathname).is_relative_to(_PACKAGE):
+        return True
+    return record.levelno >= logging.WARNING and not record.getMessage().startswith("init_weights")
 
 
 def _close(log: MMLogger) -> None:

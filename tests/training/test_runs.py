@@ -87,6 +87,9 @@ def test_a_run_directory_documents_itself(people: Path, tmp_path: Path) -> None:
         "tensorboard",
         "train.log",
         "checkpoints",
+        "preflight.png",
+        "preflight.json",
+        "student.pth",
         "student.onnx",
         "card.json",
     }
