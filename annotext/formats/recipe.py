@@ -146,8 +146,8 @@ class ValidationRecipe:
 
     root, annotations, images, skeleton: as in [[data]]; `--data name=FOLDER` replaces the root. metric: what is
     watched, "ap" (COCO AP by OKS), "pckh" (PCKh@0.5), "oks" (mean OKS) or "pck" (PCK@0.2 of the torso). head_sizes:
-    MPII's .mat below root, for PCKh where the annotations have no head boxes. people: at most so many, drawn by the
-    seed; 0: all.
+    MPII's .mat below root, for PCKh where the annotations have no head boxes. people: at most so many, always the
+    same ones; 0: all.
     """
 
     name: str

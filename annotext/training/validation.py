@@ -158,7 +158,7 @@ def read_validation(recipe: Recipe, roots: Mapping[str, Path], source: str) -> l
     for i, entry in enumerate(recipe.validation):
         root = roots.get(entry.name, Path(entry.root))
         try:
-            rng = np.random.default_rng([recipe.seed, i])
+            rng = np.random.default_rng(i)
             sets.append(_read(entry, root, student, shared, rng, f"validation[{i}]", source))
         except InputError as error:
             problems += error.problems
