@@ -155,7 +155,7 @@ def _load(
     elif kind == "run" and (Path(entry.source) / "student.pth").is_file():
         teacher = _from_run(entry, amp, device)
     else:
-        teacher = _from_onnx(entry, device)
+        teacher = _from_onnx(entry, recipe.runtime.threads or None, device)
     changes: dict[str, Any] = {"crop": replace(teacher.crop, clean=entry.clean)}
     if entry.pixel_offset is not None:
         changes["pixel_offset"] = entry.pixel_offset
@@ -231,8 +231,8 @@ def _from_run(entry: TeacherRecipe, amp: bool, device: torch.device) -> Teacher:
     )
 
 
-def _from_onnx(entry: TeacherRecipe, device: torch.device) -> Teacher:
-    predictor = load_predictor(Path(entry.source))
+def _from_onnx(entry: TeacherRecipe, threads: int | None, device: torch.device) -> Teacher:
+    predictor = load_predictor(Path(entry.source), threads=threads)
     assert isinstance(predictor, OnnxPredictor)
     card = predictor.card
     output = card.output
