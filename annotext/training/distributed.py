@@ -7,6 +7,7 @@ averages gradients.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,7 +16,6 @@ from typing import Any
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 
@@ -59,6 +59,8 @@ def join(device: torch.device) -> torch.device:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
+    # MMEngine would set this as well, with a warning. torchrun sets OMP_NUM_THREADS.
+    os.environ.setdefault("MKL_NUM_THREADS", os.environ.setdefault("OMP_NUM_THREADS", "1"))
     if not torch.distributed.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         torch.distributed.init_process_group(backend, timeout=_PATIENCE)
@@ -100,9 +102,7 @@ def mean(value: Tensor) -> Tensor:
     """A value of this process, averaged over all of them; without gradients."""
     if world() == 1:
         return value
-    total = value.detach().clone()
-    torch.distributed.all_reduce(total)
-    return total / world()
+    return _summed(value.detach()) / world()
 
 
 class Shares(Sampler[list[Any]]):
@@ -128,6 +128,29 @@ class Shares(Sampler[list[Any]]):
             yield batch[self.rank :: self.world]
 
 
+class _Sum(torch.autograd.Function):
+    """A tensor summed over all processes; so is its gradient, for every process's loss depends on every share."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return _summed(value)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _summed(gradients[0])
+
+
+def _summed(value: Tensor) -> Tensor:
+    total = value.contiguous().clone()
+    torch.distributed.all_reduce(total)
+    return total
+
+
+def _mean_with_gradient(value: Tensor) -> Tensor:
+    total: Any = _Sum.apply(value)
+    return total / world()
+
+
 class SyncedBatchNorm(nn.BatchNorm2d):
     """Batch norm over the equal shares of all processes, on the CPU, where torch's SyncBatchNorm does not work."""
 
@@ -136,9 +159,9 @@ class SyncedBatchNorm(nn.BatchNorm2d):
             return super().forward(input)
         x = input.float()
         axes = (0, 2, 3)
-        centre = all_reduce(x.mean(axes)) / world()
+        centre = _mean_with_gradient(x.mean(axes))
         x = x - centre[:, None, None]
-        variance = all_reduce(x.square().mean(axes)) / world()
+        variance = _mean_with_gradient(x.square().mean(axes))
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 count = input.numel() // input.shape[1] * world()
@@ -163,6 +186,13 @@ def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SyncedBatchNorm
     return model
+
+
+def buffers_left_alone() -> dict[str, bool]:
+    """DDP's arguments for buffers that are the same in every process as they are; newer versions of torch warn of the
+    older one's name."""
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    return {"forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False}
 
 
 def bare(model: nn.Module) -> nn.Module:

@@ -43,6 +43,7 @@ from annotext.training.data import MixedBatches, PersonCrops, batch_counts, load
 from annotext.training.distil import Distillation
 from annotext.training.distributed import (
     Shares,
+    buffers_left_alone,
     from_first,
     is_first,
     join,
@@ -54,6 +55,7 @@ from annotext.training.distributed import (
 from annotext.training.export import Export, export_student
 from annotext.training.folder import CHECKPOINTS, check_folder, check_same_data, clear, recipe_hash, write_json
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
+from annotext.training.kept_images import KEPT_BYTES
 from annotext.training.preflight import Preflight, preflight
 from annotext.training.preflight_report import PreflightReport
 from annotext.training.sets import TrainingData
@@ -117,8 +119,11 @@ class _Runner(Runner):
         # One batch norm over all processes: the buffers are the same everywhere.
         devices = [self._device.index] if self._device.type == "cuda" else None
         return MMDistributedDataParallel(
-            synchronise_batch_norm(model, self._device), device_ids=devices, broadcast_buffers=False
+            synchronise_batch_norm(model, self._device), device_ids=devices, **buffers_left_alone()
         )
+
+    def _init_model_weights(self) -> None:
+        """It comes with its weights. MMEngine would write a line about each of them into the log."""
 
 
 def choose_device(device: Device) -> torch.device:
@@ -438,9 +443,12 @@ def _samples(
         final_from=round((1 - recipe.schedule.final_phase) * steps) * batch,
         seed=recipe.seed,
         others=others,
+        keep_bytes=KEPT_BYTES if recipe.schedule.near else 0,
     )
     counts = batch_counts([s.share for s in data.sets], batch)
-    return crops, MixedBatches([len(s.poses) for s in data.sets], counts, steps, recipe.seed)
+    image_of = [s.poses.image_index for s in data.sets]
+    sizes = [len(images) for images in image_of]
+    return crops, MixedBatches(sizes, counts, steps, recipe.seed, near=recipe.schedule.near, image_of=image_of)
 
 
 def _export_crops(crops: PersonCrops, batches: MixedBatches) -> NDArray[np.uint8]:
@@ -479,10 +487,8 @@ def _mmengine_silent() -> Iterator[None]:
 
 
 def _for_people(record: logging.LogRecord) -> bool:
-    """Of MMEngine only warnings, but for the one that lists every weight."""
-    if Path(record.pathname).is_relative_to(_PACKAGE):
-        return True
-    return record.levelno >= logging.WARNING and not record.getMessage().startswith("init_weights")
+    """Of MMEngine only warnings."""
+    return Path(record.pathname).is_relative_to(_PACKAGE) or record.levelno >= logging.WARNING
 
 
 def _close(log: MMLogger) -> None:
