@@ -241,8 +241,10 @@ class ScheduleRecipe:
     Exactly one of epochs (an epoch is as many samples as there are people in all data sets) and samples. batch: people
     per step. warmup: steps over which the rate rises linearly from warmup_start x lr. cosine_from: the part of the run
     after which the rate falls on a cosine to final_lr x lr. final_phase: the part of the run, at its end, that is
-    trained with [augment.final]. validate_every: steps between two validations, 0 only at the end. keep: the weights
-    that are exported: "best" by the mean of the validations' metrics, or the "last".
+    trained with [augment.final]. near: people of one image are drawn within so many batches of each other, so that a
+    loading process decodes it once for all of them; 0: anywhere, as MMPose draws. validate_every: steps between two
+    validations, 0 only at the end. keep: the weights that are exported: "best" by the mean of the validations' metrics,
+    or the "last".
     """
 
     batch: int
@@ -253,6 +255,7 @@ class ScheduleRecipe:
     cosine_from: float = 0.0
     final_lr: float = 0.05
     final_phase: float = 0.0
+    near: int = 0
     validate_every: int = 0
     keep: Literal["best", "last"] = "last"
 
@@ -267,6 +270,7 @@ class ScheduleRecipe:
         demand(0 < self.warmup_start <= 1, "warmup_start", f"{self.warmup_start} is outside 0-1")
         for name in ("cosine_from", "final_lr", "final_phase"):
             demand(0 <= getattr(self, name) <= 1, name, f"{getattr(self, name)} is outside 0-1")
+        demand(self.near >= 0, "near", f"{self.near} is negative")
         demand(self.validate_every >= 0, "validate_every", f"{self.validate_every} is negative")
 
     def steps(self, people: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +24,14 @@ from annotext.core.skeleton import Skeleton
 from annotext.formats.recipe import AugmentRecipe
 from annotext.predictors.images import pointer_to, read_image
 from annotext.training.augment import BodyHalves, CropRule, Jitter, random_view
+from annotext.training.kept_images import KeptImages
+
+# People of one image take every (near // SPREAD)-th batch of their window. Workers take batches in turn, so that one of
+# near // SPREAD workers, or of a divisor, gets all of them; and two of them meet in a batch with a chance of 1 in SPREAD.
+SPREAD = 4
+# They also take every PROCESSES-th place of a batch: so many processes of a run, or a divisor of it, share each batch
+# by place (`distributed.Shares`), and one of them draws all of an image's people.
+PROCESSES = 8
 
 
 @dataclass(frozen=True)
@@ -72,14 +80,49 @@ def batch_counts(shares: Sequence[float], batch: int) -> tuple[int, ...]:
     return tuple(int(c) for c in counts)
 
 
+def near_order(
+    image_of: NDArray[np.intp], lap: int, count: int, near: int, before: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """(N,) the order of a data set's people in its lap number `lap`: those of one image within `near` batches.
+
+    image_of: (N,) the image of each. count: how many of them a batch holds, behind `before` of other data sets. Images
+    come in an order of chance; their people are laid, image by image, into the places that one process, or worker of
+    it, draws within a window of `near` batches, and those places are taken in an order of chance.
+    """
+    n = len(image_of)
+    batch, place = np.divmod(np.arange(lap * n, (lap + 1) * n), count)
+    # Of lexsort's keys the last one counts most.
+    places = np.lexsort(
+        (rng.random(n), (before + place) % PROCESSES, batch % max(1, near // SPREAD), batch // near),
+    )
+    order = np.empty(n, dtype=np.intp)
+    order[places] = np.argsort(rng.permutation(int(image_of.max()) + 1)[image_of], kind="stable")
+    return order
+
+
 class MixedBatches(Sampler[list[Draw]]):
     """Batches with a fixed number of people of each data set; every data set is shuffled anew once it is through.
 
     Batch i is a pure function of (seed, i): a resumed run asks for `start` and sees what it would have seen.
+
+    near: people of one image come within about so many batches of each other, see `near_order`; 0: anywhere. image_of:
+    of each data set, the (N,) images of its people; only needed for near.
     """
 
-    def __init__(self, sizes: Sequence[int], counts: Sequence[int], batches: int, seed: int) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        counts: Sequence[int],
+        batches: int,
+        seed: int,
+        *,
+        near: int = 0,
+        image_of: Sequence[NDArray[np.intp]] = (),
+    ) -> None:
+        if near and [len(images) for images in image_of] != list(sizes):
+            raise ValueError("to draw people of one image near each other, everybody's image must be known")
         self.sizes, self.counts, self.batches, self.seed = tuple(sizes), tuple(counts), batches, seed
+        self.near, self.image_of = near, tuple(image_of)
         self.start = 0
         self._orders: dict[int, tuple[int, NDArray[np.intp]]] = {}
 
@@ -91,8 +134,13 @@ class MixedBatches(Sampler[list[Draw]]):
         lap = position // size
         held = self._orders.get(data_set)
         if held is None or held[0] != lap:
-            held = (lap, np.random.default_rng([self.seed, data_set, lap]).permutation(size))
-            self._orders[data_set] = held
+            rng = np.random.default_rng([self.seed, data_set, lap])
+            if self.near:
+                before = sum(self.counts[:data_set])
+                order = near_order(self.image_of[data_set], lap, self.counts[data_set], self.near, before, rng)
+            else:
+                order = rng.permutation(size)
+            held = self._orders[data_set] = (lap, order)
         return int(held[1][position % size])
 
     def batch(self, i: int) -> list[Draw]:
@@ -118,6 +166,7 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
     others: how teachers want their crops. The i-th of them, from 1, gives `image_i` and `matrix_i`: the same person
     under the same augmentation, cut from the image itself.
     final_from: draw number from which the recipe's final phase of augmentation holds, or None.
+    keep_bytes: of decoded images kept for their other people, per process; of use where those are drawn soon.
     """
 
     def __init__(
@@ -131,6 +180,7 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
         final_from: int | None = None,
         seed: int,
         others: Sequence[CropRule] = (),
+        keep_bytes: int = 0,
     ) -> None:
         self.sets = tuple(sets)
         self.skeleton = sets[0].poses.skeleton
@@ -140,13 +190,20 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
         self.augment, self.final, self.final_from = augment, final, final_from
         self.halves = BodyHalves.of(self.skeleton)
         self.metainfo = {"keypoints": list(self.skeleton.keypoints)}
+        self.kept = KeptImages(keep_bytes)
+        self._people_in = [np.bincount(s.poses.image_index) for s in self.sets]
 
     def __len__(self) -> int:
         return sum(len(s.poses) for s in self.sets)
 
-    def _image(self, source: TrainingSet, row: int) -> NDArray[np.uint8]:
+    def _image(self, data_set: int, row: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 BGR, shared with the other people in it."""
+        index = int(self.sets[data_set].poses.image_index[row])
+        people = int(self._people_in[data_set][index])
+        return self.kept.image((data_set, index), people, lambda: self._decoded(self.sets[data_set], index))
+
+    def _decoded(self, source: TrainingSet, index: int) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 BGR. Raises AnnotextError for an image that is cut short, unreadable or of another size."""
-        index = int(source.poses.image_index[row])
         image = source.poses.images[index]
         try:
             return read_image(source.images, image)
@@ -162,7 +219,7 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
         augment = self.augment
         if self.final is not None and self.final_from is not None and draw.number >= self.final_from:
             augment = self.final
-        image = self._image(source, row)
+        image = self._image(draw.data_set, row)
         xy, labelled = poses.xy[row], poses.labelled[row] & source.labels
         view = random_view(poses.bbox_xywh[row], xy, labelled, self.halves, self.rule.expand, augment, rng)
         matrix = view.matrix(self.rule, self.rule)
@@ -205,6 +262,7 @@ def _quiet_worker(_: int) -> None:
 
 def loader(crops: PersonCrops, batches: MixedBatches, workers: int, *, pin: bool = False) -> DataLoader:
     """A DataLoader over `batches`; with 0 workers the crops are made in the training process."""
+    crops.kept.forget()  # or every worker would begin with a copy
     return DataLoader(
         crops,
         batch_sampler=batches,
