@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 import cv2
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,16 +20,16 @@ from annotext.core.poses import Image, Poses
 from annotext.core.problems import AnnotextError
 from annotext.core.skeletons import COCO17, MPII16, UNION21
 from annotext.formats.recipe import AugmentRecipe
-from annotext.training.augment import crop_matrix
+from annotext.training.augment import CropRule, crop_matrix
 from annotext.training.data import (
     Draw,
     MixedBatches,
     PersonCrops,
     TrainingSet,
-    batch_counts,
     loader,
     trainable,
 )
+from annotext.training.kept_images import KEPT_BYTES
 
 WH = (96, 128)
 EVERYTHING = AugmentRecipe(flip=0.5, half_body=0.3, shift=0.16, zoom=(0.6, 1.4), rotate=80.0)
@@ -138,28 +140,6 @@ def test_crowds_and_people_with_too_few_keypoints_are_not_trained_on() -> None:
     assert trainable(poses, UNION21, 3).ids.tolist() == [0]
 
 
-@given(st.lists(st.floats(0.01, 10), min_size=1, max_size=5), st.integers(5, 300))
-def test_a_batch_is_full_and_every_data_set_has_its_share_within_one_person(shares: list[float], batch: int) -> None:
-    counts = batch_counts(shares, batch)
-    assert sum(counts) == batch and min(counts) >= 1
-    wanted = np.array(shares) / sum(shares) * batch
-    large = wanted >= len(shares)
-    assert (np.abs(np.array(counts) - wanted)[large] <= len(shares)).all()
-
-
-def test_every_person_comes_once_before_anyone_comes_again() -> None:
-    batches = MixedBatches([6, 4], [2, 1], 6, seed=3)
-    drawn = [d.person for i in range(3) for d in batches.batch(i) if d.data_set == 0]
-    assert sorted(drawn) == list(range(6))
-
-
-def test_a_batch_is_the_same_whether_or_not_those_before_it_were_drawn() -> None:
-    all_of_them = list(MixedBatches([50, 40], [3, 2], 30, seed=3))
-    late = MixedBatches([50, 40], [3, 2], 30, seed=3)
-    late.start = 21
-    assert list(late) == all_of_them[21:]
-
-
 def test_workers_make_the_same_crops_as_the_training_process(tmp_path: Path) -> None:
     poses = person()
     one = [TrainingSet("one", poses, draw_dot(tmp_path, poses, "nose"), 1.0)]
@@ -177,3 +157,50 @@ def test_a_truncated_picture_is_named_with_its_person_instead_of_learned_from(tm
     crops = PersonCrops([TrainingSet("one", poses, tmp_path, 1.0)], WH, expand=1.25, augment=AugmentRecipe(), seed=0)
     with pytest.raises(AnnotextError, match=r"0\.png: data set one, annotation 0: is a truncated PNG"):
         crops[Draw(0, 0, 0)]
+
+
+def two_in_each(folder: Path, images: int) -> TrainingSet:
+    """Two people in each of several noisy images."""
+    poses = replace(
+        person(people=2 * images),
+        image_index=np.arange(2 * images) // 2,
+        images=tuple(Image(f"{i}.png") for i in range(images)),
+    )
+    rng = np.random.default_rng(0)
+    for i in range(images):
+        cv2.imwrite(str(folder / f"{i}.png"), rng.integers(0, 255, (240, 200, 3), np.uint8))
+    return TrainingSet("two", poses, folder, 1.0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_crops_of_kept_images_are_those_of_images_decoded_anew(tmp_path: Path, workers: int) -> None:
+    source = two_in_each(tmp_path, 8)
+    everything = replace(EVERYTHING, hsv=(5, 30, 30), blur=0.5, median_blur=0.5, erase=1.0)
+    teacher = CropRule((64, 64), 1.25, "letterbox", (1.0, 2.0, 3.0))
+    seen = []
+    for keep_bytes in (0, KEPT_BYTES):
+        crops = PersonCrops(
+            [source], WH, expand=1.25, augment=everything, seed=2, others=[teacher], keep_bytes=keep_bytes
+        )
+        near = MixedBatches([16], [4], 8, 0, near=4, image_of=[source.poses.image_index])
+        seen.append(list(loader(crops, near, workers)))
+    for anew, kept in zip(*seen, strict=True):
+        assert all(torch.equal(anew[key], kept[key]) for key in ("image", "image_1", "points"))
+
+
+def test_an_image_is_decoded_once_for_all_its_people_and_then_let_go(tmp_path: Path) -> None:
+    source = two_in_each(tmp_path, 8)
+    crops = PersonCrops([source], WH, expand=1.25, augment=EVERYTHING, seed=2, keep_bytes=KEPT_BYTES)
+    batches = MixedBatches([16], [4], 4, 0, near=4, image_of=[source.poses.image_index])
+    for _ in loader(crops, batches, 0):
+        pass
+    assert crops.kept.decoded == 8
+    assert crops.kept.bytes == 0 < crops.kept.most_bytes
+
+
+def test_nothing_is_kept_unless_asked_for(tmp_path: Path) -> None:
+    source = two_in_each(tmp_path, 2)
+    crops = PersonCrops([source], WH, expand=1.25, augment=EVERYTHING, seed=2)
+    for row in (0, 1, 0, 1):
+        crops[Draw(0, row, row)]
+    assert (crops.kept.decoded, crops.kept.most_bytes) == (4, 0)
