@@ -100,7 +100,7 @@ class Annotext:
 
         from annotext.training.config import runner_config
         from annotext.training.data import MixedBatches, PersonCrops, batch_counts, collate
-        from annotext.training.run import build_student
+        from annotext.training.prepare import build_student
         from annotext.training.sets import read_sets
 
         recipe = recipe_of(plan, skeletons)

@@ -17,13 +17,11 @@ RUN/evaluation.json  how that student does on the validation sets
 from __future__ import annotations
 
 import json
-import logging
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,50 +32,39 @@ from torch import nn
 from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.recipe import Recipe, write_recipe
 from annotext.training import bridge
-from annotext.training.augment import CropRule
-from annotext.training.checkpoints import initialise, write_checkpoint
-from annotext.training.config import runner_config
-from annotext.training.cpu import denormals_flushed, keep_freed_memory
+from annotext.training.checkpoints import write_checkpoint
+from annotext.training.cpu import denormals_flushed
 from annotext.training.curves import Curves
-from annotext.training.data import MixedBatches, PersonCrops, batch_counts, loader
-from annotext.training.distil import Distillation
+from annotext.training.data import MixedBatches, PersonCrops, loader
 from annotext.training.distributed import (
     Shares,
     buffers_left_alone,
     from_first,
     is_first,
-    join,
     rank,
     synchronise_batch_norm,
     wait,
     world,
 )
 from annotext.training.export import Export, export_student
-from annotext.training.folder import CHECKPOINTS, check_folder, check_same_data, clear, recipe_hash, write_json
+from annotext.training.folder import CHECKPOINTS, clear, recipe_hash, write_json
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
-from annotext.training.kept_images import KEPT_BYTES
-from annotext.training.preflight import Preflight, preflight
+from annotext.training.log import close_log, experiment, log_to
 from annotext.training.preflight_report import PreflightReport
+from annotext.training.prepare import Device, Ready, prepare
 from annotext.training.sets import TrainingData
 from annotext.training.student import Student
-from annotext.training.teachers import load_teachers
-from annotext.training.validation import Examiner, Judge, Validation, ValidationSet, read_people, trained_on
-from annotext.training.whole_images import Pictures, Thoroughness, check_whole
+from annotext.training.validation import Examiner, Judge, Validation
+from annotext.training.whole_images import Thoroughness
 
 bridge.install()
 
-from mmengine.config import Config  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.model import MMDistributedDataParallel  # noqa: E402
-from mmengine.registry import MODELS, init_default_scope  # noqa: E402
-from mmengine.runner import Runner, set_random_seed  # noqa: E402
-
-Device = Literal["auto", "cpu", "cuda"]
+from mmengine.runner import Runner  # noqa: E402
 
 # Real crops the export is compared on.
 _EXPORT_CROPS = 8
-
-_PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -126,28 +113,6 @@ class _Runner(Runner):
         """It comes with its weights. MMEngine would write a line about each of them into the log."""
 
 
-def choose_device(device: Device) -> torch.device:
-    """`auto` is the GPU where there is one. Raises AnnotextError for a GPU that is not there."""
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise AnnotextError("--device cuda: torch finds no GPU on this machine")
-    return torch.device("cuda" if device != "cpu" and available else "cpu")
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """Everything a run needs before its first step, read and checked; nothing is written yet."""
-
-    device: torch.device
-    data: TrainingData
-    validation: list[ValidationSet]
-    config: Config
-    student: Student
-    crops: PersonCrops
-    batches: MixedBatches
-    looked: Preflight
-
-
 @denormals_flushed()
 def dry_run(
     recipe: Recipe,
@@ -165,7 +130,7 @@ def dry_run(
 ) -> PreflightReport:
     """All that `train` does before its first step, at greater length; arguments and errors are those of `train`. Of the
     run directory only preflight.png and preflight.json are written."""
-    ready = _prepare(
+    ready = prepare(
         recipe,
         folder,
         source=source,
@@ -214,7 +179,7 @@ def train(
     """
     if recipe.validation and judge is None:
         raise ValueError("a recipe with validation sets needs a judge")
-    ready = _prepare(
+    ready = prepare(
         recipe,
         folder,
         source=source,
@@ -247,7 +212,7 @@ def train(
     wait()
     for line in ready.looked.report.lines():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    log = _log_to(folder / "train.log")
+    log = log_to(folder / "train.log")
     log.info("torch %s on %s, %d process(es)", torch.__version__, where, world())
 
     average = MovingAverage(recipe.optim.ema) if recipe.optim.ema else None
@@ -289,7 +254,7 @@ def train(
         visualizer=config.visualizer,
         default_scope=config.default_scope,
         randomness=config.randomness,
-        experiment_name=_experiment(folder),
+        experiment_name=experiment(folder),
         cfg=config,
     )
     try:
@@ -300,7 +265,7 @@ def train(
             str(error).rpartition(f"{AnnotextError.__module__}.{AnnotextError.__name__}: ")[2]
         ) from None
     finally:
-        _close(log)
+        close_log(log)
 
     # The others wait for what the first process makes of it.
     exported, export, evaluation, last = from_first(
@@ -322,7 +287,7 @@ def train(
 def _finish(
     student: Student,
     recipe: Recipe,
-    ready: _Ready,
+    ready: Ready,
     folder: Path,
     average: MovingAverage | None,
     validation: Validation | None,
@@ -345,157 +310,10 @@ def _finish(
     return step, export, evaluation, _last_line(folder / "metrics.jsonl")
 
 
-def _prepare(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    source: str,
-    roots: Mapping[str, Path],
-    teachers: Mapping[str, Path],
-    unpickle: Collection[Path],
-    check_images: Thoroughness,
-    device: Device,
-    resume: bool,
-    force: bool,
-    thorough: bool,
-    console: Console,
-) -> _Ready:
-    where = join(choose_device(device))
-    if recipe.schedule.batch % world():
-        problem = f"a batch of {recipe.schedule.batch} cannot be shared by {world()} processes"
-        raise InputError.single(source, "schedule.batch", problem, f"take a multiple of {world()}")
-    check_folder(folder, recipe, resume=resume, force=force)
-    data, validation = read_people(recipe, roots, source)
-    for warning in trained_on(data, validation):
-        console.print(warning, markup=False)
-    pictures = [
-        *(Pictures(f"data set {s.name}", f"data[{i}].images", s.poses, s.images) for i, s in enumerate(data.sets)),
-        *(
-            Pictures(f"validation set {v.name}", f"validation[{i}].images", v.asked, v.images)
-            for i, v in enumerate(validation)
-        ),
-    ]
-    read = check_whole(pictures, check_images, source=source, seed=recipe.seed, console=console)
-    taught_by = load_teachers(recipe, source, skeleton=data.skeleton, given=teachers, device=where, unpickle=unpickle)
-    data.description["teachers"] = [{"name": t.name, **t.identity} for t in taught_by]
-    if resume:
-        check_same_data(folder, data)
-    if where.type == "cpu":
-        keep_freed_memory()
-        if recipe.runtime.threads:
-            torch.set_num_threads(recipe.runtime.threads)
-    config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
-    with _mmengine_silent():
-        student = build_student(config, recipe, source, unpickle)
-    if recipe.distil is not None:
-        student.distillation = Distillation(
-            taught_by,
-            recipe.teacher,
-            recipe.distil,
-            criterion=student.criterion,
-            skeleton=data.skeleton,
-            student=CropRule(recipe.student.input, recipe.student.expand),
-            device=where,
-        )
-    others = student.distillation.rules if student.distillation else ()
-    crops, batches = _samples(recipe, data, config.train_cfg["max_iters"], others)
-    with _mmengine_silent():
-        looked = preflight(
-            recipe,
-            folder,
-            data=data,
-            checked=dict(zip((s.name for s in data.sets), read[: len(data.sets)], strict=True)),
-            student=student,
-            config=config,
-            crops=crops,
-            batches=batches,
-            device=where,
-            thorough=thorough,
-        )
-    return _Ready(where, data, validation, config, student, crops, batches, looked)
-
-
-def build_student(config: Config, recipe: Recipe, source: str, unpickle: Collection[Path] = ()) -> Student:
-    """The student with its starting weights: random by the recipe's seed, then those of student.init."""
-    init_default_scope(config.default_scope)
-    set_random_seed(recipe.seed)
-    student = MODELS.build(config.model)
-    student.init_weights()
-    if recipe.student.init:
-        initialise(student, _starting_weights(recipe, source), unpickle=unpickle)
-    return student
-
-
-def _starting_weights(recipe: Recipe, source: str) -> Path:
-    return Path(source).parent / recipe.student.init
-
-
-def _samples(
-    recipe: Recipe, data: TrainingData, steps: int, others: Sequence[CropRule] = ()
-) -> tuple[PersonCrops, MixedBatches]:
-    batch = recipe.schedule.batch
-    crops = PersonCrops(
-        data.sets,
-        recipe.student.input,
-        expand=recipe.student.expand,
-        augment=recipe.augment,
-        final=recipe.final,
-        final_from=round((1 - recipe.schedule.final_phase) * steps) * batch,
-        seed=recipe.seed,
-        others=others,
-        keep_bytes=KEPT_BYTES if recipe.schedule.near else 0,
-    )
-    counts = batch_counts([s.share for s in data.sets], batch)
-    image_of = [s.poses.image_index for s in data.sets]
-    sizes = [len(images) for images in image_of]
-    return crops, MixedBatches(sizes, counts, steps, recipe.seed, near=recipe.schedule.near, image_of=image_of)
-
-
 def _export_crops(crops: PersonCrops, batches: MixedBatches) -> NDArray[np.uint8]:
     draws = batches.batch(0)
     chosen = draws[:: max(1, len(draws) // _EXPORT_CROPS)][:_EXPORT_CROPS]
     return np.stack([crops[draw]["image"] for draw in chosen])
-
-
-def _experiment(folder: Path) -> str:
-    return f"annotext {folder.resolve()}"
-
-
-def _log_to(path: Path) -> MMLogger:
-    """MMEngine's logger, writing to `path` and nowhere else."""
-    name = _experiment(path.parent)
-    log = MMLogger.get_instance(name, logger_name=name)
-    log.handlers = []
-    if is_first():
-        handler = logging.FileHandler(path)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handler.addFilter(_for_people)
-        log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    return log
-
-
-@contextmanager
-def _mmengine_silent() -> Iterator[None]:
-    """While there is no folder to log into: what MMEngine says of every single weight goes nowhere."""
-    log = MMLogger.get_instance("annotext before a run", logger_name="annotext before a run")
-    log.handlers = []
-    try:
-        yield
-    finally:
-        _close(log)
-
-
-def _for_people(record: logging.LogRecord) -> bool:
-    """Of MMEngine only warnings."""
-    return Path(record.pathname).is_relative_to(_PACKAGE) or record.levelno >= logging.WARNING
-
-
-def _close(log: MMLogger) -> None:
-    for handler in log.handlers:
-        handler.close()
-    # A second run of this process into the same folder gets a new one.
-    MMLogger._instance_dict.pop(log.instance_name, None)
 
 
 def _last_line(path: Path) -> dict[str, float]:

@@ -13,7 +13,7 @@ from annotext.formats.recipe import find_recipe, read_recipe
 
 if TYPE_CHECKING:
     from annotext.training.preflight_report import PreflightReport
-    from annotext.training.run import Device
+    from annotext.training.prepare import Device
     from annotext.training.whole_images import Thoroughness
 
 

@@ -27,7 +27,8 @@ from annotext.training.data import MixedBatches, PersonCrops, collate  # noqa: E
 from annotext.training.distil import Distillation  # noqa: E402
 from annotext.training.loss import ConditionalSimCCLoss  # noqa: E402
 from annotext.training.preflight import agreement, hear, preflight  # noqa: E402
-from annotext.training.run import build_student, dry_run, train  # noqa: E402
+from annotext.training.prepare import build_student  # noqa: E402
+from annotext.training.run import dry_run, train  # noqa: E402
 from annotext.training.sets import TrainingData, read_sets  # noqa: E402
 from annotext.training.teachers import Teacher  # noqa: E402
 

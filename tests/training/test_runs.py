@@ -219,7 +219,7 @@ def test_a_gpu_that_is_not_there_is_an_error() -> None:
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    from annotext.training.run import choose_device
+    from annotext.training.prepare import choose_device
 
     with pytest.raises(AnnotextError, match="torch finds no GPU"):
         choose_device("cuda")

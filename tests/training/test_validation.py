@@ -185,7 +185,7 @@ def test_the_shared_keypoints_are_those_of_all_skeletons(people: Path) -> None:
 
 def test_examining_leaves_weights_modes_and_chance_as_they_were() -> None:
     from annotext.training.config import runner_config
-    from annotext.training.run import build_student
+    from annotext.training.prepare import build_student
 
     recipe = tiny()
     student = build_student(runner_config(recipe, keypoints=21, people=10), recipe, "r.toml")
@@ -360,7 +360,7 @@ def test_the_card_the_student_is_asked_by_is_that_of_its_export() -> None:
     from annotext.predictors.card import card_from_dict
     from annotext.training.config import runner_config
     from annotext.training.export import card_document
-    from annotext.training.run import build_student
+    from annotext.training.prepare import build_student
     from annotext.training.validation import StudentPredictor
 
     recipe = tiny()
