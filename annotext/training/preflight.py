@@ -2,12 +2,13 @@
 
 Training begins as if none of this had happened: with untouched weights and untouched generators of chance.
 
-N people, K keypoints of the student, k of them taught by one teacher.
+N people, K keypoints of the student.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import os
 import statistics
 import sys
@@ -24,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from annotext.core import geometry, simcc
+from annotext.core import geometry
 from annotext.core.problems import AnnotextError
 from annotext.core.skeleton import Skeleton
 from annotext.formats.recipe import Recipe
@@ -34,14 +35,13 @@ from annotext.training.distil import Distillation
 from annotext.training.folder import PREFLIGHT_PICTURE, PREFLIGHT_REPORT, write_json
 from annotext.training.preflight_picture import Peaks, Person, TeacherView, draw_batch
 from annotext.training.preflight_report import (
-    Agreement,
     Finding,
-    Offset,
     Pace,
     PreflightReport,
     SetFacts,
     TeacherFacts,
 )
+from annotext.training.preflight_teachers import Heard, hear_all, teacher_facts, teacher_findings
 from annotext.training.sets import TrainingData
 from annotext.training.student import Student
 
@@ -58,14 +58,8 @@ FEW_LABELS = 100
 # Left and right of a joint are labelled about equally often in every data set of people; a factor beyond this is a
 # wrong mapping or a broken file. Only looked at where there are `FEW_LABELS` on one side.
 LOPSIDED = 2.0
-# Teachers are judged on at least this many points.
-_ENOUGH_POINTS = 50
-# A teacher with a smaller share of its peaks within two sigmas of the labels is more likely misread than weak.
-_STRANGE = 0.25
-# A shift that is worth a word: image pixels, and how many standard errors.
-_SHIFT, _CERTAIN = 0.5, 4.0
-# Ways of counting pixels (from 0 or 1, centres or corners) differ by no more than this; beyond, it is the model's own.
-_CONVENTION = 1.5
+# bfloat16 is said to be slow beyond this: a busy machine makes steps differ by much.
+_BF16_SLOW = 1.5
 # The loader's speed is noise within this.
 _SLACK = 1.1
 # Of a GPU's memory: what is left is soon eaten by fragments.
@@ -74,14 +68,17 @@ _FULL = 0.9
 
 @dataclass(frozen=True)
 class _Effort:
-    """batches: looked at. steps: timed."""
+    """batches: looked at. steps: timed, fewer when they take longer than `patience` seconds with the warm-up."""
 
     batches: int
     steps: int
+    patience: float
 
 
 # A dry run takes its time; before a real run it is a matter of seconds.
-_DRY, _SHORT = _Effort(batches=4, steps=5), _Effort(batches=2, steps=2)
+_DRY, _SHORT = _Effort(batches=4, steps=7, patience=60.0), _Effort(batches=2, steps=3, patience=5.0)
+# The first steps ask for memory and choose their kernels.
+_WARM_UP = 2
 
 
 @dataclass(frozen=True)
@@ -98,56 +95,6 @@ class Preflight:
         temporary.write_bytes(cv2.imencode(".png", self.picture)[1].tobytes())
         os.replace(temporary, path)
         write_json(folder / PREFLIGHT_REPORT, self.report.to_dict())
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What one teacher says about a batch, beside its labels.
-
-    columns: (k,) the student's keypoints. xy: (N, k, 2) its peaks, crop pixels of the student. inside: (N, k), they lie
-    in the crop. score: (N, k) in [0, 1]. away: (N, k, 2) from label to peak, crop pixels; away_image: image pixels;
-    both NaN where there is no label in the crop.
-    """
-
-    columns: NDArray[np.intp]
-    xy: NDArray[np.float64]
-    inside: NDArray[np.bool_]
-    score: NDArray[np.float64]
-    away: NDArray[np.float64]
-    away_image: NDArray[np.float64]
-
-
-def hear(distillation: Distillation, which: int, batch: Mapping[str, Tensor]) -> Heard:
-    """Ask teacher number `which` about a batch and find its peaks. The peaks are read on the teacher's own bins, not on
-    the student's, to which training carries the distributions over."""
-    pupil = distillation.pupils[which]
-    teacher, suffix = pupil.teacher, f"_{pupil.view}" if pupil.view else ""
-    with torch.no_grad():
-        x, y, *own = (said[:, pupil.rows].float() for said in teacher.network(batch[f"image{suffix}"]))
-        axes = [torch.softmax(axis, dim=-1).cpu().numpy() for axis in (x, y)]
-    peak, score = simcc.decode(axes[0], axes[1], split_ratio=1 / teacher.step, sigma=teacher.sigma)
-    if own:
-        score = own[0].cpu().numpy()
-    matrix = batch["matrix"].cpu().numpy()
-    seen = geometry.crop_to_image(peak + teacher.offset, batch[f"matrix{suffix}"].cpu().numpy())
-    seen = seen + np.array(teacher.pixel_offset)
-    xy = geometry.image_to_crop(seen, matrix)
-    columns = pupil.columns.cpu().numpy()
-    h, w = batch["image"].shape[1:3]
-    points = batch["points"].cpu().numpy().astype(np.float64)
-    known = (batch["labelled"].cpu().numpy() & _inside(points, w, h))[:, columns, None]
-    return Heard(
-        columns=columns,
-        xy=xy,
-        inside=_inside(xy, w, h),
-        score=score.astype(np.float64),
-        away=np.where(known, xy - points[:, columns], np.nan),
-        away_image=np.where(known, seen - geometry.crop_to_image(points, matrix)[:, columns], np.nan),
-    )
-
-
-def _inside(xy: NDArray[np.float64], w: int, h: int) -> NDArray[np.bool_]:
-    return np.asarray(((xy >= -0.5) & (xy < np.array([w, h]) - 0.5)).all(axis=-1))
 
 
 def preflight(
@@ -173,15 +120,15 @@ def preflight(
     with _chance_kept(device):
         loaded, load_s = _loaded(crops, batches, effort.batches)
         loaded = [{key: value.to(device) for key, value in batch.items()} for batch in loaded]
-        step_s, memory, capacity = _timed_steps(student, config, loaded, effort.steps, device)
-        heard = _hear_all(student.distillation, loaded)
-    pace = _pace(recipe, len(batches), step_s, load_s, memory, capacity, device)
+        steps = _tried_steps(student, config, loaded, effort, device)
+        heard = hear_all(student.distillation, loaded)
+    pace = _pace(recipe, len(batches), steps, load_s, device)
     sets = tuple(_set_facts(d, checked.get(d["name"], 0), recipe) for d in data.description["data"])
-    teachers = _teacher_facts(student.distillation, heard, data.skeleton, recipe)
+    teachers = teacher_facts(student.distillation, heard, data.skeleton, recipe)
     findings = (
         *_label_findings(sets, teachers, data.skeleton),
-        *_teacher_findings(student.distillation, heard, teachers, data.skeleton, recipe),
-        *_pace_findings(pace, device),
+        *teacher_findings(student.distillation, heard, teachers, data.skeleton, recipe),
+        *_pace_findings(pace, steps, device),
     )
     rows = _shown_rows(recipe.schedule.batch)
     report = PreflightReport(
@@ -224,10 +171,21 @@ def _loaded(crops: PersonCrops, batches: MixedBatches, count: int) -> tuple[list
     return loaded, statistics.median_low(seconds)
 
 
-def _timed_steps(
-    student: Student, config: Config, loaded: Sequence[dict[str, Tensor]], steps: int, device: torch.device
-) -> tuple[float, int, int]:
-    """Median seconds of a step, peak memory in bytes, and the GPU's memory; on a copy of the student."""
+@dataclass(frozen=True)
+class _Steps:
+    """seconds: median of a step. plain_s: of one without bfloat16, on a CPU whose recipe asks for it, else 0. memory:
+    peak, bytes. capacity: of the GPU, bytes, 0 on a CPU."""
+
+    seconds: float
+    plain_s: float
+    memory: int
+    capacity: int
+
+
+def _tried_steps(
+    student: Student, config: Config, loaded: Sequence[dict[str, Tensor]], effort: _Effort, device: torch.device
+) -> _Steps:
+    """Make real steps on a copy of the student."""
     kept = student.distillation
     # Teachers are not trained; some cannot be copied.
     trial: Any = copy.deepcopy(student, {id(kept): kept}).to(device)
@@ -239,18 +197,12 @@ def _timed_steps(
         # As in the run itself.
         torch.backends.cudnn.benchmark = True
         torch.cuda.reset_peak_memory_stats(device)
-    seconds: list[float] = []
-    warm_up = 2 if on_gpu else 1
-    loss = torch.zeros(())
+    plain_s = 0.0
     try:
-        for i in range(warm_up + steps):
-            began = time.perf_counter()
-            loss = trial.train_step(loaded[i % len(loaded)], optim_wrapper=wrapper)["loss"]
-            if on_gpu:
-                torch.cuda.synchronize(device)
-            seconds.append(time.perf_counter() - began)
-            if i == 0 and not bool(torch.isfinite(loss)):
-                raise AnnotextError("the loss of the first step is not a number: look at the labels and teachers")
+        seconds = _median_step(trial, wrapper, loaded, effort)
+        if trial.amp and not on_gpu:
+            trial.amp = None
+            plain_s = _median_step(trial, wrapper, loaded, effort)
     except torch.OutOfMemoryError:
         raise AnnotextError(
             f"the GPU's memory does not hold a step of {len(loaded[0]['image'])} people: make schedule.batch smaller"
@@ -262,7 +214,21 @@ def _timed_steps(
     del trial, wrapper
     if on_gpu:
         torch.cuda.empty_cache()
-    return statistics.median(seconds[warm_up:]), memory, capacity
+    return _Steps(seconds, plain_s, memory, capacity)
+
+
+def _median_step(trial: Any, wrapper: Any, loaded: Sequence[dict[str, Tensor]], effort: _Effort) -> float:
+    seconds: list[float] = []
+    for i in range(_WARM_UP + effort.steps):
+        began = time.perf_counter()
+        # Reading the loss waits for the GPU.
+        loss = float(trial.train_step(loaded[i % len(loaded)], optim_wrapper=wrapper)["loss"].detach())
+        seconds.append(time.perf_counter() - began)
+        if i == 0 and not math.isfinite(loss):
+            raise AnnotextError("the loss of the first step is not a number: look at the labels and teachers")
+        if i and sum(seconds) > effort.patience:
+            break
+    return statistics.median_low(seconds[_WARM_UP:] or seconds[-1:])
 
 
 def _peak_memory() -> int:
@@ -275,25 +241,23 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _pace(
-    recipe: Recipe, steps: int, step_s: float, load_s: float, memory: int, capacity: int, device: torch.device
-) -> Pace:
+def _pace(recipe: Recipe, count: int, steps: _Steps, load_s: float, device: torch.device) -> Pace:
     workers = recipe.runtime.workers
-    each = step_s + load_s if not workers else max(step_s, load_s / workers)
+    each = steps.seconds + load_s if not workers else max(steps.seconds, load_s / workers)
     if workers and device.type == "cpu":
         # Loading and training share the cores: their work adds up.
         cores = os.cpu_count() or 1
-        each = max(each, (step_s * min(torch.get_num_threads(), cores) + load_s) / cores)
+        each = max(each, (steps.seconds * min(torch.get_num_threads(), cores) + load_s) / cores)
     return Pace(
         device=device.type,
         batch=recipe.schedule.batch,
         workers=workers,
-        step_s=step_s,
+        step_s=steps.seconds,
         load_s=load_s,
         each_s=each,
-        steps=steps,
-        memory=memory,
-        capacity=capacity,
+        steps=count,
+        memory=steps.memory,
+        capacity=steps.capacity,
     )
 
 
@@ -308,68 +272,6 @@ def _set_facts(described: Mapping[str, Any], checked: int, recipe: Recipe) -> Se
         labels=next(d.labels for d in recipe.data if d.name == described["name"]),
         labelled=described["labelled"],
     )
-
-
-def _hear_all(distillation: Distillation | None, loaded: Sequence[dict[str, Tensor]]) -> list[list[Heard]]:
-    """Per teacher what it says about each batch."""
-    if distillation is None:
-        return []
-    return [[hear(distillation, i, batch) for batch in loaded] for i in range(len(distillation.pupils))]
-
-
-def _teacher_facts(
-    distillation: Distillation | None, heard: Sequence[Sequence[Heard]], skeleton: Skeleton, recipe: Recipe
-) -> tuple[TeacherFacts, ...]:
-    if distillation is None:
-        return ()
-    facts = []
-    for pupil, said in zip(distillation.pupils, heard, strict=True):
-        teacher = pupil.teacher
-        taught = tuple(skeleton.keypoints[i] for i in said[0].columns)
-        away = np.concatenate([h.away for h in said])
-        groups = [k.removeprefix("left_").removeprefix("right_") for k in taught]
-        by_group = (
-            agreement(away[:, [g == group for g in groups]], group, recipe.loss.sigma)
-            for group in dict.fromkeys(groups)
-        )
-        facts.append(
-            TeacherFacts(
-                name=teacher.name,
-                identity=teacher.identity,
-                teaches=taught,
-                weight=pupil.weight,
-                input_wh=teacher.crop.input_wh,
-                expand=teacher.crop.expand,
-                fit=teacher.crop.fit,
-                clean=teacher.crop.clean,
-                pixel_offset=teacher.pixel_offset,
-                overall=agreement(away, "all", recipe.loss.sigma),
-                groups=tuple(a for a in by_group if a is not None),
-                offset=offset(np.concatenate([h.away_image for h in said])),
-            )
-        )
-    return tuple(facts)
-
-
-def agreement(away: NDArray[np.float64], group: str, sigma: tuple[float, float]) -> Agreement | None:
-    """How near peaks are to labels. away: (..., 2) crop pixels, NaN where there is no label. None: no label at all."""
-    known = away[np.isfinite(away).all(axis=-1)]
-    if not len(known):
-        return None
-    near = (np.abs(known) <= 2 * np.array(sigma)).all(axis=-1)
-    return Agreement(group, len(known), float(np.median(np.linalg.norm(known, axis=-1))), float(near.mean()))
-
-
-def offset(away: NDArray[np.float64]) -> Offset | None:
-    """Where peaks lie from labels, as a median: a teacher that is wholly wrong on some points must not decide. away:
-    (..., 2) image pixels, NaN where there is no label."""
-    known = away[np.isfinite(away).all(axis=-1)]
-    if not len(known):
-        return None
-    middle = np.median(known, axis=0)
-    # 1.4826 x the median deviation is a Gaussian's sigma, and 1.2533 sigma / sqrt(n) its median's standard error.
-    error = 1.2533 * 1.4826 * np.median(np.abs(known - middle), axis=0) / np.sqrt(len(known))
-    return Offset((float(middle[0]), float(middle[1])), (float(error[0]), float(error[1])), len(known))
 
 
 def _label_findings(
@@ -405,73 +307,14 @@ def _label_findings(
                 )
 
 
-def _teacher_findings(
-    distillation: Distillation | None,
-    heard: Sequence[Sequence[Heard]],
-    teachers: Sequence[TeacherFacts],
-    skeleton: Skeleton,
-    recipe: Recipe,
-) -> Iterator[Finding]:
-    if distillation is None:
-        return
-    for teacher, said in zip(teachers, heard, strict=True):
-        overall, shift = teacher.overall, teacher.offset
-        if overall is None or shift is None or overall.n < _ENOUGH_POINTS:
-            continue
-        mirrored = _mirrored(said, skeleton, recipe)
-        if mirrored > overall.within:
-            yield Finding(
-                "teacher-mirrored",
-                f"teacher {teacher.name} agrees with the labels on {overall.within:.0%} of the points, with left and "
-                f"right exchanged on {mirrored:.0%}",
-                "its keypoints, or those of the data, name left and right the wrong way round",
-                {"teacher": teacher.name, "within": round(overall.within, 4), "exchanged": round(mirrored, 4)},
-            )
-        elif overall.within < _STRANGE:
-            yield Finding(
-                "teacher-disagrees",
-                f"teacher {teacher.name} is within 2 sigma of the labels on only {overall.within:.0%} of {overall.n} "
-                f"points, {overall.median_px:.1f} crop pixels away in the middle",
-                "look at the picture: is the order of its keypoints right, and its box rule?",
-                {"teacher": teacher.name, "within": round(overall.within, 4), "n": overall.n},
-            )
-        moved = [abs(v) > _SHIFT and abs(v) > _CERTAIN * e for v, e in zip(shift.xy, shift.error, strict=True)]
-        if any(moved):
-            yield _shift_finding(teacher, shift)
-
-
-def _mirrored(said: Sequence[Heard], skeleton: Skeleton, recipe: Recipe) -> float:
-    """The share of peaks within two sigmas of the other side's label; those in the middle as they are."""
-    columns = said[0].columns.tolist()
-    partner = [int(skeleton.flip_index[c]) for c in columns]
-    swap = [columns.index(p) if p in columns else -1 for p in partner]
-    if -1 in swap:
-        return 0.0
-    # label = peak - away: the other side's label is as far as its own peak tells.
-    away = np.concatenate([h.xy - (h.xy - h.away)[:, swap] for h in said])
-    found = agreement(away, "exchanged", recipe.loss.sigma)
-    return found.within if found else 0.0
-
-
-def _shift_finding(teacher: TeacherFacts, shift: Offset) -> Finding:
-    x, y = shift.xy
-    corrected = [round(own - v, 1) for own, v in zip(teacher.pixel_offset, shift.xy, strict=True)]
-    # Trained on mirrored crops too, such a model cannot know which way its x is off: only y shows.
-    one_based = abs(y - 1) <= 0.4 and min(abs(x - 1), abs(x)) <= 0.4
-    text = f"teacher {teacher.name} lies {x:+.2f}, {y:+.2f} image pixels (±{max(shift.error):.2f}) from the labels"
-    if one_based:
-        text += ": it seems to have learned labels whose first pixel is 1, as MMPose's MPII models do"
-    if max(abs(x), abs(y)) <= _CONVENTION:
-        hint = f"pixel_offset = {corrected} in its [[teacher]] would bring the two together"
-    else:
-        hint = (
-            "more than a way of counting pixels: a bias of its own, or joints that are placed differently; look at the "
+def _pace_findings(pace: Pace, steps: _Steps, device: torch.device) -> Iterator[Finding]:
+    if steps.plain_s and steps.seconds > _BF16_SLOW * steps.plain_s:
+        yield Finding(
+            "bf16-slow",
+            f"bfloat16 slows this CPU down: {steps.seconds:.2f} s a step, {steps.plain_s:.2f} s without",
+            "runtime.amp = 'none' here: not every CPU that knows bfloat16 is quick with it",
+            {"bf16_seconds": round(steps.seconds, 4), "float32_seconds": round(steps.plain_s, 4)},
         )
-        hint += "picture before pixel_offset moves all of them"
-    return Finding("teacher-shifted", text, hint, {"teacher": teacher.name, **shift.to_dict(), "cancels": corrected})
-
-
-def _pace_findings(pace: Pace, device: torch.device) -> Iterator[Finding]:
     supply = pace.load_s / max(pace.workers, 1)
     if device.type == "cuda" and (not pace.workers or supply > _SLACK * pace.step_s):
         wanted = -(-pace.load_s // pace.step_s)

@@ -26,7 +26,8 @@ from annotext.training.config import runner_config  # noqa: E402
 from annotext.training.data import MixedBatches, PersonCrops, collate  # noqa: E402
 from annotext.training.distil import Distillation  # noqa: E402
 from annotext.training.loss import ConditionalSimCCLoss  # noqa: E402
-from annotext.training.preflight import agreement, hear, preflight  # noqa: E402
+from annotext.training.preflight import preflight  # noqa: E402
+from annotext.training.preflight_teachers import agreement, hear  # noqa: E402
 from annotext.training.prepare import build_student  # noqa: E402
 from annotext.training.run import dry_run, train  # noqa: E402
 from annotext.training.sets import TrainingData, read_sets  # noqa: E402
