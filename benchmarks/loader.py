@@ -1,21 +1,17 @@
-"""Can the loader feed the step? People per second of both, where the loader's time goes, and what decoding once gives.
+"""Can the loader feed the step? People per second of both, where the loader's time goes, and what `near` gives.
 
     python benchmarks/loader.py [--models nano,rtmpose-t] [--people DIR] [--workers 0,1,2] [--batch 32] [--repeats 5]
-                                [--annotations FILE --images DIR] [--threads N] [--json]
+                                [--annotations FILE --images DIR] [--what appetite,parts,near] [--near 8]
+                                [--threads N] [--json]
 
 appetite  people/s the training step eats from batches that are ready, the loader's with 0, 1, 2, ... workers, and those
           of both together, as in training; nano at 96x128, RTMPose at 192x256, each with its recipe's augmentation
 parts     milliseconds a person's crop takes in this process: reading and decoding, warping, colour and blur, the rest;
           and what decoding at half size would take, which nobody does
-once      several people share an image. The same people in one pass, this process:
-          as it is   everybody in an order of chance; each decodes the image anew
-          cached     the last 2 % of the images are kept; more would be flattered by a small set
-          grouped    images, not people, come in an order of chance; the people of --window batches are then mixed, so
-                     that those of one image seldom meet in a batch, and a window's images are kept
-          all kept   no decoding at all: the bound
+near      [schedule] near of --near against 0, the loader alone with 0, 1, 2, ... workers on the same people: people/s,
+          their ratio, the part of the decoding that is left, and the most of decoded images that a process kept
 
-Everybody is still drawn once per pass when grouped; what changes is that people of one image come within a few batches
-of each other. --annotations with --images takes parts and once from people of your own, say real ones.
+--annotations with --images takes parts and near from people of your own, say real ones.
 Variants take turns; figures are medians over the repeats. On a busy machine nothing here says anything.
 """
 
@@ -24,10 +20,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import statistics
 import tempfile
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,11 +40,11 @@ from annotext.formats.annotations import read_annotations
 from annotext.predictors.images import read_image
 from annotext.training.augment import Jitter, random_view
 from annotext.training.cpu import denormals_flushed, keep_freed_memory
-from annotext.training.data import Draw, MixedBatches, PersonCrops, TrainingSet, loader, trainable
+from annotext.training.data import Draw, MixedBatches, PersonCrops, TrainingSet, batch_counts, loader, trainable
+from annotext.training.kept_images import KEPT_BYTES
 
 INPUTS = {"nano": (96, 128)}
 PEOPLE_PER_SET = 300
-CACHED_SHARE = 0.02
 # Batches per measurement: enough for workers to get into step.
 MEASURED_BATCHES = 16
 
@@ -74,7 +70,9 @@ def in_turns(variants: dict[str, Callable[[], float]], repeats: int) -> dict[str
 
 def appetite(trained: Annotext, workers: Sequence[int], repeats: int) -> dict[str, float]:
     """People/s of the step, of the loader, and of both."""
-    step, draws = trained.step(), trained.draws
+    step: Any = trained.step()
+    train_step: Any = trained.student.train_step
+    draws = trained.draws
     measured = MEASURED_BATCHES * sum(draws.counts)
     variants: dict[str, Callable[[], float]] = {
         "step alone": lambda: rate(lambda: [step() for _ in range(MEASURED_BATCHES)], measured)
@@ -83,7 +81,7 @@ def appetite(trained: Annotext, workers: Sequence[int], repeats: int) -> dict[st
         feed = loader(trained.crops, MixedBatches(draws.sizes, draws.counts, MEASURED_BATCHES, draws.seed), n)
         variants[f"loader alone, {n} workers"] = lambda feed=feed: rate(lambda: [None for _ in feed], measured)
         variants[f"both, {n} workers"] = lambda feed=feed: rate(
-            lambda: [trained.student.train_step(b, optim_wrapper=trained.optimiser) for b in feed], measured
+            lambda: [train_step(b, optim_wrapper=trained.optimiser) for b in feed], measured
         )
     return in_turns(variants, repeats)
 
@@ -93,83 +91,55 @@ def _amp(model: str) -> str:
     return "bf16" if model == "nano" else "none"
 
 
-class KeptImages(PersonCrops):
-    """Crops that keep the last `kept` decoded images."""
+def near_against_far(
+    sets: Sequence[TrainingSet], like: PersonCrops, batch: int, near: int, workers: Sequence[int], repeats: int
+) -> dict[str, Any]:
+    """Per number of workers: people/s of both, their ratio, and what decoding is left."""
+    sizes = [len(s.poses) for s in sets]
+    counts = batch_counts(sizes, batch)
+    measured = max(MEASURED_BATCHES, math.ceil(sum(sizes) / batch))
+    image_of = [s.poses.image_index for s in sets]
+    orders = {n: MixedBatches(sizes, counts, measured, 0, near=n, image_of=image_of) for n in (0, near)}
 
-    kept = 0
+    def crops(n: int) -> PersonCrops:
+        return PersonCrops(
+            sets,
+            like.rule.input_wh,
+            expand=like.rule.expand,
+            augment=like.augment,
+            seed=0,
+            keep_bytes=KEPT_BYTES if n else 0,
+        )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.images: OrderedDict[tuple[str, int], NDArray[np.uint8]] = OrderedDict()
-        self.decoded = 0
-
-    def _image(self, source: TrainingSet, row: int) -> NDArray[np.uint8]:
-        key = (source.name, int(source.poses.image_index[row]))
-        if key in self.images:
-            self.images.move_to_end(key)
-            return self.images[key]
-        self.decoded += 1
-        image = super()._image(source, row)
-        if self.kept:
-            self.images[key] = image
-            if len(self.images) > self.kept:
-                self.images.popitem(last=False)
-        return image
-
-
-def grouped_order(image_index: NDArray[np.intp], window: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(N,) people: images in an order of chance, then people mixed within windows of `window` people."""
-    images = rng.permutation(int(image_index.max()) + 1)
-    order = np.argsort(np.argsort(images)[image_index], kind="stable")
-    return np.concatenate([rng.permutation(order[i : i + window]) for i in range(0, len(order), window)])
+    variants: dict[str, Callable[[], float]] = {}
+    for count in workers:
+        for n, order in orders.items():
+            feed = loader(crops(n), order, count)
+            variants[f"{n}, {count} workers"] = lambda feed=feed: rate(lambda: [None for _ in feed], measured * batch)
+    rates = in_turns(variants, repeats)
+    people, images = sum(sizes), sum(len(np.unique(i)) for i in image_of)
+    found: dict[str, Any] = {"people": people, "images": images, "people per image": round(people / images, 2)}
+    for count in workers:
+        far, close = rates[f"0, {count} workers"], rates[f"{near}, {count} workers"]
+        decoded, most = decoding(crops(near), list(orders[near]), max(1, count))
+        found[f"{count} workers"] = {
+            "people/s": close,
+            "people/s at 0": far,
+            "times": round(close / far, 2),
+            "decoded": round(decoded, 2),
+            "most kept, MB": round(most / 2**20),
+        }
+    return found
 
 
-def once(sets: Sequence[TrainingSet], like: PersonCrops, batch: int, window: int, repeats: int) -> dict[str, Any]:
-    """People/s and images decoded in one pass over all sets, one after the other."""
-    rng = np.random.default_rng(0)
-
-    def draws(grouped: bool) -> list[Draw]:
-        found: list[Draw] = []
-        for i, one in enumerate(sets):
-            n = len(one.poses)
-            order = grouped_order(one.poses.image_index, window * batch, rng) if grouped else rng.permutation(n)
-            found += [Draw(i, int(person), len(found) + j) for j, person in enumerate(order)]
-        return found
-
-    decoded: dict[str, int] = {}
-
-    def variant(name: str, kept: int, grouped: bool) -> Callable[[], float]:
-        order = draws(grouped)
-
-        def run() -> float:
-            crops = KeptImages(sets, like.rule.input_wh, expand=like.rule.expand, augment=like.augment, seed=0)
-            crops.kept = kept
-            if name == "all kept":
-                for draw in order:
-                    crops._image(sets[draw.data_set], draw.person)
-                crops.decoded = 0
-            found = rate(lambda: [crops[draw] for draw in order], len(order))
-            decoded[name] = crops.decoded
-            return found
-
-        return run
-
-    everything = sum(len(s.poses.images) for s in sets)
-    rates = in_turns(
-        {
-            "as it is": variant("as it is", 0, False),
-            "cached": variant("cached", max(1, round(CACHED_SHARE * everything)), False),
-            "grouped": variant("grouped", window * batch, True),
-            "all kept": variant("all kept", everything, False),
-        },
-        repeats,
-    )
-    used = sum(len(np.unique(s.poses.image_index)) for s in sets)
-    people = sum(len(s.poses) for s in sets)
-    return {"people": people, "images": used, "people per image": round(people / used, 2)} | {
-        name: {"people/s": value, "decoded": decoded[name], "times as it is": round(value / rates["as it is"], 3)}
-        for name, value in rates.items()
-    }
+def decoding(crops: PersonCrops, batches: Sequence[Sequence[Draw]], workers: int) -> tuple[float, int]:
+    """Images decoded per person drawn, and the most bytes a worker kept; each takes every so-many-th batch."""
+    for worker in range(workers):
+        crops.kept.forget()
+        for batch in batches[worker::workers]:
+            for draw in batch:
+                crops._image(draw.data_set, draw.person)
+    return crops.kept.decoded / sum(len(b) for b in batches), crops.kept.most_bytes
 
 
 def parts(sets: Sequence[TrainingSet], like: PersonCrops, repeats: int, people: int = 150) -> dict[str, float]:
@@ -198,7 +168,7 @@ def parts(sets: Sequence[TrainingSet], like: PersonCrops, repeats: int, people: 
             marks.append(time.perf_counter())
             spent += np.diff(marks)
         rounds.append(1e3 * spent / len(chosen))
-    found = dict(zip(names, np.median(rounds, axis=0), strict=True))
+    found: dict[str, float] = dict(zip(names, np.median(rounds, axis=0), strict=True))
     found["rest"] = found["whole"] - found["decode"] - found["view and warp"] - found["colour and blur"]
     return {part: round(float(value), 3) for part, value in found.items()}
 
@@ -213,7 +183,7 @@ def _warped(crops: PersonCrops, poses: Any, row: int, image: NDArray[np.uint8], 
 
 
 def sets_of(given: argparse.Namespace, people: Path) -> list[TrainingSet]:
-    """The people of parts and once: the user's, or both synthetic sets."""
+    """The people of parts and near: the user's, or both synthetic sets."""
     sources = [("coco", people / "coco/annotations.json", people / "coco/images")]
     sources.append(("mpii", people / "mpii/annotations.json", people / "mpii/images"))
     if given.annotations is not None:
@@ -232,7 +202,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--people", type=Path, help="a folder of annotext synth; default: a few people, made anew")
     parser.add_argument("--workers", default="0,1,2")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--window", type=int, default=8, help="batches whose people are mixed when grouped")
+    parser.add_argument("--near", type=int, default=8, help="4 times the workers keeps an image with one of them")
+    parser.add_argument("--what", default="appetite,parts,near")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--annotations", type=Path)
     parser.add_argument("--images", type=Path)
@@ -264,11 +235,17 @@ def main() -> None:
         for model in given.models.split(","):
             plan = Plan(model, INPUTS.get(model, (192, 256)), given.batch, _amp(model), "cpu", (), people, 0)
             trained = Annotext(plan, ("coco17", "mpii16"), taught=False)
-            report[f"{model} {plan.input_wh[0]}x{plan.input_wh[1]}"] = {
-                "appetite, people/s": appetite(trained, workers, given.repeats),
-                "parts, ms per person": parts(sets, trained.crops, given.repeats),
-                "once": once(sets, trained.crops, given.batch, given.window, given.repeats),
+            crops = trained.crops
+            measure: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+                "appetite": ("appetite, people/s", lambda trained=trained: appetite(trained, workers, given.repeats)),
+                "parts": ("parts, ms per person", lambda crops=crops: parts(sets, crops, given.repeats)),
+                "near": (
+                    f"near {given.near}",
+                    lambda crops=crops: near_against_far(sets, crops, given.batch, given.near, workers, given.repeats),
+                ),
             }
+            found = [measure[what] for what in given.what.split(",")]
+            report[f"{model} {plan.input_wh[0]}x{plan.input_wh[1]}"] = {title: run() for title, run in found}
     if given.json:
         print(json.dumps(report, indent=2))
         return
