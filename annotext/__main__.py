@@ -36,6 +36,10 @@ def _one_of_several() -> None:
         else:
             time.sleep(_GRACE_SECONDS)
         os._exit(1)  # a collective that will never end must not hold the process
+    except KeyboardInterrupt:
+        if _first_to_fail():
+            print("interrupted", file=errors, flush=True)
+        os._exit(130)
     except Exception:
         sys.stderr = errors
         # The others' connections break when one has failed; it has said why.

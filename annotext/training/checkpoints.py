@@ -8,7 +8,6 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from annotext.core.problems import AnnotextError, InputError
+from annotext.core.problems import InputError
 from annotext.training import bridge
+from annotext.training.files import cannot_write, replacing, writing
 
 _KEPT = 2
 
@@ -36,29 +36,17 @@ def save_checkpoint(state: dict[str, Any], folder: Path, step: int) -> Path:
 
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     """The file appears under its name only when it is complete, so that a run killed at any moment can go on."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Its own zip writer swallows why it failed (a full disk); a Python file says it.
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise cannot_write(path, error) from None
-
-
-def cannot_write(path: Path, error: BaseException) -> AnnotextError:
-    """What a run says of a file it could not write."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__context__
-    why = (cause.strerror if isinstance(cause, OSError) else None) or str(cause or error).splitlines()[0]
-    hint = "what was written before is whole; make room, then go on with --resume"
-    return AnnotextError(f"{path}: cannot be written ({why})\n  hint: {hint}")
+    with replacing(path) as temporary:
+        try:
+            # Its own zip writer swallows why it failed (a full disk); a Python file says it.
+            with temporary.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except RuntimeError as error:
+            raise cannot_write(path, error) from None
 
 
 def last_checkpoint(folder: Path) -> Path | None:

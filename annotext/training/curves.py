@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from annotext.core.problems import AnnotextError
 from annotext.training import bridge
+from annotext.training.files import replacing, writing
 from annotext.training.validation import LINES, METRICS, read_lines
 
 bridge.install()
@@ -151,9 +152,8 @@ def _log_where_wide(axis: Any) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 class Curves(Hook):
@@ -177,7 +177,8 @@ class Curves(Hook):
             return
         # What an interrupted run wrote after its last checkpoint is hidden, for it comes again.
         purge = runner.iter + 1 if runner.iter else None
-        self.events = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=purge)
+        with writing(self.folder / TENSORBOARD):
+            self.events = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=purge)
 
     def before_train_epoch(self, runner: Any) -> None:
         self._validated(runner.iter)
@@ -191,9 +192,16 @@ class Curves(Hook):
         self._validated(step)
 
     def after_train(self, runner: Any) -> None:
+        failed = runner.train_loop.failed
         if self.events is not None:
-            self.events.close()
-        if not runner.train_loop.failed:
+            try:
+                with writing(self.folder / TENSORBOARD):
+                    self.events.close()
+            except AnnotextError:
+                # A run that fails has its own reason, which is the one to be told.
+                if not failed:
+                    raise
+        if not failed:
             write_curves(self.folder, self.title)
 
     def _validated(self, step: int) -> None:
@@ -204,9 +212,11 @@ class Curves(Hook):
             self._add(f"validation/{name}_{judged['metric']}", judged["value"], step)
         self._add("validation/mean", line["mean"], step)
         if self.events is not None:
-            self.events.flush()
+            with writing(self.folder / TENSORBOARD):
+                self.events.flush()
         write_curves(self.folder, self.title)
 
     def _add(self, tag: str, value: float | None, step: int) -> None:
         if self.events is not None and value is not None:
-            self.events.add_scalar(tag, value, step)
+            with writing(self.folder / TENSORBOARD):
+                self.events.add_scalar(tag, value, step)

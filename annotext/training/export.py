@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from annotext.core.problems import AnnotextError
 from annotext.core.skeleton import Skeleton
 from annotext.formats.recipe import Recipe
+from annotext.training.files import replacing
 from annotext.training.student import MEAN, STD, Student
 
 INPUT_NAME = "input"
@@ -107,23 +107,20 @@ def export_student(
     graph = _Graph(student)
     w, h = recipe.student.input
     model, card = folder / "student.onnx", folder / "card.json"
-    temporary = model.with_name(model.name + ".tmp")
-    _write_onnx(graph, (h, w), temporary)
     noise = np.random.default_rng(0).integers(0, 256, (max(len(crops), 2), h, w, 3), dtype=np.uint8)
     compared = np.concatenate([crops, noise])
-    difference = _difference(graph, temporary, normalise(compared), recipe.loss.beta)
-    if not difference <= TOLERANCE:
-        temporary.unlink()
-        raise AnnotextError(
-            f"{model}: ONNX Runtime and torch differ by {difference:.1e} in probability (allowed {TOLERANCE:.0e}); "
-            "not exported"
-        )
-    sha256 = hashlib.sha256(temporary.read_bytes()).hexdigest()
-    os.replace(temporary, model)
+    with replacing(model) as temporary:
+        _write_onnx(graph, (h, w), temporary)
+        difference = _difference(graph, temporary, normalise(compared), recipe.loss.beta)
+        if not difference <= TOLERANCE:
+            raise AnnotextError(
+                f"{model}: ONNX Runtime and torch differ by {difference:.1e} in probability (allowed {TOLERANCE:.0e}); "
+                "not exported"
+            )
+        sha256 = hashlib.sha256(temporary.read_bytes()).hexdigest()
     document = card_document(recipe, skeleton, sha256, model.name)
-    temporary = card.with_name(card.name + ".tmp")
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
-    os.replace(temporary, card)
+    with replacing(card) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n")
     return Export(model, card, sha256, difference, len(compared))
 
 

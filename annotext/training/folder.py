@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.recipe import Recipe, read_recipe, recipe_document
 from annotext.training.checkpoints import last_checkpoint
+from annotext.training.files import replacing
 from annotext.training.sets import TrainingData
 
 CHECKPOINTS = "checkpoints"
@@ -99,7 +99,6 @@ def clear(folder: Path) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
-    os.replace(temporary, path)
+    """Write whole or not at all. Raises AnnotextError where it cannot be."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n")

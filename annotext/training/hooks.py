@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,10 @@ from torch import Tensor, nn
 
 from annotext.core.problems import AnnotextError
 from annotext.training import bridge
-from annotext.training.checkpoints import cannot_write, last_checkpoint, load_checkpoint, save_checkpoint
+from annotext.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
 from annotext.training.distributed import bare, is_first, mean
+from annotext.training.files import replacing, writing
+from annotext.training.stops import Stopped, Stops
 
 bridge.install()
 
@@ -36,7 +37,10 @@ METRICS_EVERY = 20
 @LOOPS.register_module()
 class StepLoop(BaseLoop):
     """A fixed number of steps. A resumed run asks the batch sampler to start where it stopped; MMEngine's own loop
-    would load, and throw away, everything before. A run that is interrupted calls its hooks before it goes."""
+    would load, and throw away, everything before. However a run ends, its hooks hear of it: `failed` says whether the
+    weights are something to go on from."""
+
+    stops: Stops | None = None
 
     def __init__(self, runner: Any, dataloader: Any, max_iters: int) -> None:
         super().__init__(runner, dataloader)
@@ -46,22 +50,33 @@ class StepLoop(BaseLoop):
         self.failed = False
 
     def run(self) -> nn.Module:
-        self.runner.call_hook("before_train")
-        self.runner.call_hook("before_train_epoch")
-        sampler: Any = self.dataloader.batch_sampler
-        sampler.start = self.iter
-        self.runner.model.train()
         try:
-            for batch in self.dataloader:
+            self.runner.call_hook("before_train")
+            self.runner.call_hook("before_train_epoch")
+            sampler: Any = self.dataloader.batch_sampler
+            sampler.start = self.iter
+            self.runner.model.train()
+            for batch in self._batches():
                 self.run_iter(batch)
-        except Exception:
-            # Not an interruption: what the weights are now is nothing to go on from.
+        except Stopped:
+            raise
+        except BaseException:
+            # Perhaps in the middle of a step.
             self.failed = True
             raise
         finally:
             self.runner.call_hook("after_train_epoch")
             self.runner.call_hook("after_train")
         return self.runner.model
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        try:
+            yield from self.dataloader
+        except RuntimeError:
+            # Of a signal to all processes of the run, the loader's workers die first.
+            if self.stops is not None:
+                self.stops.check(self.iter, self.max_iters)
+            raise
 
     def run_iter(self, batch: dict[str, Tensor]) -> None:
         """One step, with its hooks."""
@@ -185,6 +200,7 @@ class Metrics(Hook):
         self.sums: dict[str, Tensor] = {}
         self.count = 0
         self.last: dict[str, float] = {}
+        self.progress: Progress | None = None
 
     def before_train_epoch(self, runner: Any) -> None:
         # Not in before_train: there a resumed run learns where it stopped.
@@ -214,12 +230,8 @@ class Metrics(Hook):
             except json.JSONDecodeError:
                 break
             kept.append(f"{line}\n")
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        try:
+        with replacing(self.path) as temporary:
             temporary.write_text("".join(kept))
-            os.replace(temporary, self.path)
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
@@ -238,20 +250,20 @@ class Metrics(Hook):
             if is_first():
                 self._write(self.last)
             self.sums, self.count = {}, 0
-            self.progress.update(self.task, shown=f"loss {means['loss']:.4f}  lr {rate:.2e}")
-        self.progress.update(self.task, completed=step)
+            self.show(f"loss {means['loss']:.4f}  lr {rate:.2e}")
+        if self.progress is not None:
+            self.progress.update(self.task, completed=step)
 
     def _write(self, line: dict[str, float]) -> None:
-        try:
-            with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
+        with writing(self.path), self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
         self.log.info("step %d  loss %.4f  lr %.3g", line["step"], line["loss"], line["lr"])
 
     def show(self, text: str) -> None:
         """Say what is going on beside the progress bar."""
-        self.progress.update(self.task, shown=text)
+        if self.progress is not None:
+            self.progress.update(self.task, shown=text)
 
     def after_train(self, runner: Any) -> None:
-        self.progress.stop()
+        if self.progress is not None:
+            self.progress.stop()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from annotext.training import bridge
 from annotext.training.distributed import is_first
+from annotext.training.files import cannot_write, writing
 
 bridge.install()
 
@@ -27,12 +29,23 @@ def log_to(path: Path) -> MMLogger:
     log = MMLogger.get_instance(name, logger_name=name)
     log.handlers = []
     if is_first():
-        handler = logging.FileHandler(path)
+        with writing(path):
+            handler = _File(path)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handler.addFilter(_for_people)
         log.addHandler(handler)
     log.setLevel(logging.INFO)
     return log
+
+
+class _File(logging.FileHandler):
+    """A log that cannot be written ends the run like any other of its files; Python's would print a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise cannot_write(Path(self.baseFilename), error) from None
+        super().handleError(record)
 
 
 @contextmanager
@@ -53,6 +66,7 @@ def _for_people(record: logging.LogRecord) -> bool:
 
 def close_log(log: MMLogger) -> None:
     for handler in log.handlers:
-        handler.close()
+        with suppress(OSError):  # said when it was written
+            handler.close()
     # A second run of this process into the same folder gets a new one.
     MMLogger._instance_dict.pop(log.instance_name, None)

@@ -32,6 +32,7 @@ from annotext.formats.recipe import Recipe
 from annotext.training import bridge
 from annotext.training.data import MixedBatches, PersonCrops, collate
 from annotext.training.distil import Distillation
+from annotext.training.files import replacing
 from annotext.training.folder import PREFLIGHT_PICTURE, PREFLIGHT_REPORT, write_json
 from annotext.training.preflight_picture import Peaks, Person, TeacherView, draw_batch
 from annotext.training.preflight_report import (
@@ -89,11 +90,9 @@ class Preflight:
     picture: NDArray[np.uint8]
 
     def write(self, folder: Path) -> None:
-        """Both into a run directory. Raises OSError."""
-        path = folder / PREFLIGHT_PICTURE
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_bytes(cv2.imencode(".png", self.picture)[1].tobytes())
-        os.replace(temporary, path)
+        """Both into a run directory. Raises AnnotextError where they cannot be written."""
+        with replacing(folder / PREFLIGHT_PICTURE) as temporary:
+            temporary.write_bytes(cv2.imencode(".png", self.picture)[1].tobytes())
         write_json(folder / PREFLIGHT_REPORT, self.report.to_dict())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -104,7 +104,8 @@ def prepare(
             torch.set_num_threads(recipe.runtime.threads)
     config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
     with mmengine_silent():
-        student = build_student(config, recipe, source, unpickle)
+        # A resumed run has its weights; the file it once began with may be gone.
+        student = build_student(config, recipe if not resume else _uninitialised(recipe), source, unpickle)
     if recipe.distil is not None:
         student.distillation = Distillation(
             taught_by,
@@ -142,6 +143,10 @@ def build_student(config: Config, recipe: Recipe, source: str, unpickle: Collect
     if recipe.student.init:
         initialise(student, _starting_weights(recipe, source), unpickle=unpickle)
     return student
+
+
+def _uninitialised(recipe: Recipe) -> Recipe:
+    return replace(recipe, student=replace(recipe.student, init=""))
 
 
 def _starting_weights(recipe: Recipe, source: str) -> Path:

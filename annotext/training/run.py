@@ -47,12 +47,14 @@ from annotext.training.distributed import (
     world,
 )
 from annotext.training.export import Export, export_student
+from annotext.training.files import writing
 from annotext.training.folder import CHECKPOINTS, clear, recipe_hash, write_json
 from annotext.training.hooks import Checkpoints, Metrics, MovingAverage
 from annotext.training.log import close_log, experiment, log_to
 from annotext.training.preflight_report import PreflightReport
 from annotext.training.prepare import Device, Ready, prepare
 from annotext.training.sets import TrainingData
+from annotext.training.stops import Stopped, Stops
 from annotext.training.student import Student
 from annotext.training.validation import Examiner, Judge, Validation
 from annotext.training.whole_images import Thoroughness
@@ -97,7 +99,9 @@ class _Runner(Runner):
         return self._run_log
 
     def dump_config(self) -> None:
-        self.cfg.dump(os.path.join(self.work_dir, "config.py"))
+        path = Path(self.work_dir, "config.py")
+        with writing(path):
+            self.cfg.dump(str(path))
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         model = model.to(self._device)
@@ -204,7 +208,8 @@ def train(
             if force:
                 clear(folder)
             folder.mkdir(parents=True, exist_ok=True)
-            write_recipe(recipe, folder / "recipe.toml")
+            with writing(folder / "recipe.toml"):
+                write_recipe(recipe, folder / "recipe.toml")
             write_json(folder / "data.json", data.description)
             ready.looked.write(folder)
     except OSError as error:
@@ -224,6 +229,14 @@ def train(
         resume=resume,
         average=average,
     )
+    stops = Stops()
+
+    def shown(text: str) -> None:
+        metrics.show(text)
+        if world() == 1:
+            # Between two batches of a validation, too; of several processes, the others wait for its end.
+            stops.check(checkpoints.done, steps)
+
     validation: Validation | None = None
     if judge is not None and validation_sets:
         validation = Validation(
@@ -234,7 +247,7 @@ def train(
             recipe=recipe_hash(recipe),
             console=console,
             average=average,
-            shown=metrics.show,
+            shown=shown,
         )
     curves = Curves(folder, metrics, validation, title=recipe.name, console=console) if is_first() else None
     shares: Any = batches if world() == 1 else Shares(batches, rank(), world())
@@ -249,7 +262,7 @@ def train(
         optim_wrapper=config.optim_wrapper,
         param_scheduler=config.param_scheduler,
         default_hooks=config.default_hooks,
-        custom_hooks=[h for h in (average, metrics, checkpoints, validation, curves) if h is not None],
+        custom_hooks=[h for h in (average, metrics, checkpoints, validation, curves, stops) if h is not None],
         env_cfg=config.env_cfg,
         visualizer=config.visualizer,
         default_scope=config.default_scope,
@@ -258,7 +271,11 @@ def train(
         cfg=config,
     )
     try:
-        runner.train()
+        with stops.listening():
+            runner.train()
+    except Stopped:
+        wait()  # the first has saved its checkpoint
+        raise
     except AnnotextError as error:
         # From a loader's worker the message comes wrapped in that process's traceback.
         raise AnnotextError(

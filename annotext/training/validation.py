@@ -37,6 +37,7 @@ from annotext.predictors.predictor import CropPoints
 from annotext.training import bridge
 from annotext.training.checkpoints import load_checkpoint, write_checkpoint
 from annotext.training.export import card_document
+from annotext.training.files import replacing, writing
 from annotext.training.sets import TrainingData, check_images, open_set, read_sets, recipe_skeleton
 from annotext.training.student import Student
 
@@ -421,7 +422,8 @@ class Validation(Hook):
             return
         # What an interrupted run measured after its last checkpoint will be measured again.
         kept = [line for line in read_lines(self.lines) if line["step"] <= runner.iter] if runner.iter else []
-        self.lines.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        with replacing(self.lines) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self.measured = {line["step"] for line in kept}
         if runner.iter and self.best_path.is_file():
             best = load_checkpoint(self.best_path)
@@ -469,7 +471,7 @@ class Validation(Hook):
             self.best = mean
             state = {"step": step, "recipe": self.recipe, "mean": mean, "state_dict": dict(weights)}
             write_checkpoint(state, self.best_path)
-        with self.lines.open("a") as file:
+        with writing(self.lines), self.lines.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self.measured.add(step)
         figures = "  ".join(f"{s.name} {METRICS[s.metric].text(self.found[s.name].value)}" for s in self.examiner.sets)
