@@ -27,7 +27,7 @@ from annotext.training.augment import BodyHalves, CropRule, Jitter, random_view
 from annotext.training.kept_images import KeptImages
 
 # People of one image take every (near // SPREAD)-th batch of their window. Workers take batches in turn, so that one of
-# near // SPREAD workers, or of a divisor, gets all of them; and two of them meet in a batch with a chance of 1 in SPREAD.
+# near // SPREAD workers, or of a divisor, gets all of them; two of them meet in a batch with a chance of 1 in SPREAD.
 SPREAD = 4
 # They also take every PROCESSES-th place of a batch: so many processes of a run, or a divisor of it, share each batch
 # by place (`distributed.Shares`), and one of them draws all of an image's people.

@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable
 import numpy as np
 from numpy.typing import NDArray
 
-# Bytes per loading process. COCO's people in batches of 256 take 170 MB if `near` is 4 times the workers, and 260 if it is
-# 8 times (replayed on its train annotations); the rest is for larger images.
+# Bytes per loading process. COCO's people in batches of 256 take up to 170 MB if `near` is 4 times the workers, and 260
+# if it is 8 times (replayed on its train annotations); the rest is for larger images.
 KEPT_BYTES = 512 * 2**20
 
 
