@@ -36,7 +36,7 @@ def tiny(*sets: str, steps: int = 4) -> Recipe:
         student=replace(demo.student, channels=(8, 16, 24), blocks=(0, 1, 1)),
         data=tuple(replace(d, min_keypoints=1) for d in demo.data if d.name in sets),
         schedule=replace(demo.schedule, batch=8, samples=8 * steps, warmup=2),
-        runtime=replace(demo.runtime, workers=0, checkpoint_every=2, amp="none"),
+        runtime=replace(demo.runtime, workers=0, threads=1, checkpoint_every=2, amp="none"),
     )
 
 

@@ -77,7 +77,7 @@ def small(place: Path, *, batch: int = 8, steps: int = 2) -> Recipe:
         distil=DistilRecipe(),
         validation=(judged,),
         schedule=replace(demo.schedule, batch=batch, samples=batch * steps, warmup=1),
-        runtime=replace(demo.runtime, workers=0, checkpoint_every=1, amp="none"),
+        runtime=replace(demo.runtime, workers=0, threads=1, checkpoint_every=1, amp="none"),
     )
 
 

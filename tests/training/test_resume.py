@@ -73,7 +73,7 @@ def recipe(place: Path) -> Recipe:
         validation=(judged,),
         optim=replace(demo.optim, ema=0.01, clip=1.0),
         schedule=replace(demo.schedule, batch=8, samples=8 * STEPS, warmup=10, validate_every=STEPS // 2),
-        runtime=replace(demo.runtime, workers=0, checkpoint_every=2, amp="bf16", channels_last=True),
+        runtime=replace(demo.runtime, workers=0, threads=1, checkpoint_every=2, amp="bf16"),
     )
     begun = build_student(runner_config(small, keypoints=21, people=24), replace(small, seed=9), "r.toml")
     torch.save({"state_dict": begun.state_dict()}, place / "init.pth")

@@ -42,7 +42,7 @@ def tiny(steps: int = 6, **schedule: object) -> Recipe:
         demo,
         student=replace(demo.student, channels=(8, 16, 24), blocks=(0, 1, 1)),
         schedule=replace(demo.schedule, batch=8, samples=8 * steps, warmup=2, **schedule),
-        runtime=replace(demo.runtime, workers=0, checkpoint_every=2, amp="none"),
+        runtime=replace(demo.runtime, workers=0, threads=1, checkpoint_every=2, amp="none"),
     )
 
 
