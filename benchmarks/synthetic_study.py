@@ -86,7 +86,7 @@ def experiments() -> list[Experiment]:
         if group == "own":
             yield replace(base, name=f"{group}: decay", distil=replace(PAPER, decay="cosine"), core=False)
             yield replace(base, name=f"{group}: authors' code form", distil=replace(PAPER, remainder=False), core=False)
-            yield replace(base, name=f"{group}: by confidence", distil=replace(PAPER, confidence="peak"), core=False)
+            yield replace(base, name=f"{group}: by confidence", distil=replace(PAPER, confidence="peak"))
 
     return [
         Experiment("COCO only", "plain", data=("coco",)),

@@ -260,7 +260,7 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def loader(crops: PersonCrops, batches: MixedBatches, workers: int, *, pin: bool = False) -> DataLoader:
+def loader(crops: PersonCrops, batches: Sampler[list[Draw]], workers: int, *, pin: bool = False) -> DataLoader:
     """A DataLoader over `batches`; with 0 workers the crops are made in the training process."""
     crops.kept.forget()  # or every worker would begin with a copy
     return DataLoader(

@@ -2,7 +2,8 @@
 
 A teacher looks at the same augmented person through its own input size and box rule. Its two axes are then carried over
 to the student's bins by the affine between the two crops, which only scales and moves (`augment.CropView`): no image
-and no distribution is stretched to fit. What a teacher sees outside the student's crop cannot be learned and is left out.
+and no distribution is stretched to fit. What a teacher sees outside the student's crop cannot be learned and is left
+out.
 
 The divergence of a keypoint is the one of the labels' loss (`loss.divergence`), in the recipe's form and with the same
 normalisation, so that alpha and the weights mean the same in both terms:

@@ -166,7 +166,8 @@ class Pace:
         memory = f", {_bytes(self.memory)} of memory" if self.memory else ""
         if self.memory and self.capacity:
             memory = f", {_bytes(self.memory)} of the GPU's {_bytes(self.capacity)}"
-        return f"{self.steps} steps of about {_seconds(self.each_s)}: {duration(self.total_s)}{memory}"
+        steps = f"{self.steps} step" + "s" * (self.steps != 1)
+        return f"{steps} of about {_seconds(self.each_s)}: {duration(self.total_s)}{memory}"
 
     def loading(self) -> str:
         """Who waits for whom."""

@@ -250,7 +250,7 @@ def train(
             shown=shown,
         )
     curves = Curves(folder, metrics, validation, title=recipe.name, console=console) if is_first() else None
-    shares: Any = batches if world() == 1 else Shares(batches, rank(), world())
+    shares = batches if world() == 1 else Shares(batches, rank(), world())
     runner = _Runner(
         launcher="none" if world() == 1 else "pytorch",
         device=where,

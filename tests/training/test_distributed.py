@@ -35,8 +35,7 @@ from annotext.formats.recipe import (  # noqa: E402
 # A run that hangs fails its test after this long; a whole one takes half a minute on two slow cores.
 HANGS = 300
 
-# What a share's sums may differ from the whole batch's by rounding: seen 3e-6 of the loss, and the parts of the
-# gradient by 2e-4 of the whole's length.
+# What a share's sums may differ from the whole batch's by rounding: of the loss, and of the whole gradient's length.
 LOSS, GRADIENT = 1e-4, 5e-3
 
 

@@ -43,7 +43,7 @@ LAST_LINE_FROM = 20
 PATIENCE = 240
 
 # A resumed step computes what the unbroken one did, from the same numbers; what is allowed is what another thread's
-# order of sums may do. Seen: none.
+# order of sums may do.
 WEIGHTS, FIGURES = 1e-6, 1e-5
 
 
