@@ -10,7 +10,7 @@ N people, K keypoints, (h, w) the input, Bx and By bins.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from annotext.training.mmpose_config import read_config, shipped_configs
 
 bridge.install()
 
+from mmengine.registry import MODELS as ROOT_MODELS  # noqa: E402
 from mmpose.registry import MODELS  # noqa: E402
 
 _RTMPOSE = "configs/body_2d_keypoint/rtmpose"
@@ -341,9 +342,13 @@ class _Settings:
 
     def build(self) -> _Network:
         head = {k: v for k, v in self._head.items() if k not in ("decoder", "loss")}
+        head = _portable({**head, "loss": {"type": "KLDiscretLoss"}})
+        backbone = _portable(self._backbone)
+        strangers = sorted({t for t in (*_types(backbone), *_types(head)) if not _is_module(t)})
+        if strangers:
+            raise self._problem("model", f"MMPose has no module called {', '.join(strangers)}")
         try:
-            head = _portable({**head, "loss": {"type": "KLDiscretLoss"}})
-            return _Network(_portable(self._backbone), head, self.mean, self.std, self.rgb)
+            return _Network(backbone, head, self.mean, self.std, self.rgb)
         except Exception as error:  # whatever MMPose's constructors make of a wrong value
             raise self._problem("model", f"MMPose cannot build it: {error}") from None
 
@@ -353,8 +358,29 @@ def _described(kind: str) -> str:
     import mmpose.datasets  # noqa: F401  (registers them)
     from mmpose.registry import DATASETS
 
-    dataset = DATASETS.get(kind)
-    return dataset.METAINFO["from_file"] if dataset else ""
+    # Not `get`: see `_is_module`.
+    dataset = DATASETS.module_dict.get(kind)
+    return getattr(dataset, "METAINFO", {}).get("from_file", "")
+
+
+def _types(value: Any) -> Iterator[str]:
+    """Every `type` a configuration asks MMEngine to build, at any depth."""
+    if isinstance(value, dict):
+        if "type" in value:
+            yield str(value["type"])
+        for inner in value.values():
+            yield from _types(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _types(inner)
+
+
+def _is_module(name: str) -> bool:
+    """Whether MMPose, or MMEngine and MMCV below it, registered it as a part of a model. MMEngine's own look-up imports
+    whatever else it is given, and calls it: `subprocess.run` would be run."""
+    for registry in (MODELS, ROOT_MODELS):
+        registry.import_from_location()
+    return name in MODELS.module_dict or name in ROOT_MODELS.module_dict
 
 
 def _portable(value: Any) -> Any:

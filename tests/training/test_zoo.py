@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,25 @@ def test_what_cannot_teach_is_refused_and_said(
 ) -> None:
     with pytest.raises(InputError, match=problem):
         load_mmpose(mine(tmp_path, (before, after)), small, place=PLACE)
+
+
+def test_a_configuration_runs_nothing_by_the_name_of_a_module(small: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    for part in ("backbone", "backbone=dict(norm_cfg", "head=dict(gau_cfg"):
+        evil = tmp_path / "evil.py"
+        closing = ")" * part.count("(")
+        call = f"{part}=dict(_delete_=True, type='subprocess.check_output', args=['touch', {str(ran)!r}]){closing}"
+        evil.write_text(f"_base_ = {str(shipped(COCO_T))!r}\nmodel = dict({call})\n")
+        with pytest.raises(InputError, match=r"model: MMPose has no module called subprocess\.check_output"):
+            load_mmpose(str(evil), small, place=PLACE)
+    assert not ran.exists()
+
+
+def test_a_data_set_is_one_that_mmpose_registered_and_nothing_that_can_be_imported(small: Path, tmp_path: Path) -> None:
+    changed = mine(tmp_path, ("dataset_type = 'CocoDataset'", "dataset_type = 'this'"))
+    with pytest.raises(InputError, match="dataset_type: MMPose has no data set called this"):
+        load_mmpose(changed, small, place=PLACE)
+    assert "this" not in sys.modules
 
 
 def test_another_size_of_the_model_is_one_message_with_names_and_counts(small: Path) -> None:
