@@ -84,6 +84,12 @@ def resample(p: Tensor, scale: Tensor, shift: Tensor, bins: int) -> tuple[Tensor
     cubic = left + 0.5 * t * (
         right - before + t * (2 * before - 5 * left + 4 * right - after + t * (3 * (left - right) + after - before))
     )
+    # On log-concave ground, as around a peak, a curve through four points stays between the chord and what either side
+    # promises. The cubic does not where a heatmap's noise was cut off: at such a cliff it would raise a second peak.
+    chord = left + t * (right - left)
+    promised = torch.minimum(left + t * (left - before), right + (1 - t) * (right - after))
+    concave = (2 * left >= before + right) & (2 * right >= left + after) & (index >= 1) & (index + 2 <= last)
+    cubic = torch.where(concave, torch.maximum(torch.minimum(cubic, promised), chord), cubic)
     out = cubic.exp() * known[:, None]
     total = out.sum(dim=-1, keepdim=True)
     return torch.where(total > 0, out / total.clamp(min=_LEAST), torch.full_like(out, 1 / bins)), inside

@@ -24,7 +24,7 @@ from annotext.training.augment import CropRule  # noqa: E402
 from annotext.training.data import Draw, PersonCrops, TrainingSet, collate  # noqa: E402
 from annotext.training.distil import Distillation, resample, share_out  # noqa: E402
 from annotext.training.loss import ConditionalSimCCLoss, gaussian_rows  # noqa: E402
-from annotext.training.teachers import Teacher  # noqa: E402
+from annotext.training.teachers import Teacher, heatmap_potentials  # noqa: E402
 
 STUDENT = CropRule((48, 64), 1.25)
 KL = {"form": "kl", "beta": 1.0, "sigma": (2.5, 2.5), "split_ratio": 1.0}
@@ -145,6 +145,19 @@ def test_the_same_bins_are_left_exactly_alone() -> None:
     q, inside = resample(p, torch.ones(2).double(), torch.zeros(2).double(), 40)
     assert torch.allclose(q, p, atol=1e-7)
     assert torch.allclose(inside, torch.ones(2, 3), atol=1e-6)
+
+
+@pytest.mark.parametrize("at", [20.0, 20.3, 20.5])
+def test_a_heatmap_whose_noise_was_cut_off_arrives_with_one_peak(at: float) -> None:
+    columns, rows = np.meshgrid(np.arange(48), np.arange(64))
+    spot = np.exp(-((columns - at) ** 2 + (rows - 30) ** 2) / (2 * 2.0**2)).astype(np.float32)
+    potential = torch.from_numpy(heatmap_potentials(spot[None, None])[0])
+    one = torch.ones(1).double()
+    q, _ = resample(torch.softmax(potential, dim=-1), 8 * one, 0 * one, 384)
+    row = q[0, 0].numpy()
+    tops = np.flatnonzero((row[1:-1] > row[:-2]) & (row[1:-1] > row[2:]) & (row[1:-1] > 1e-6)) + 1
+    assert len(tops) == 1 and abs(tops[0] - 8 * at) <= 1
+    assert abs(row @ np.arange(384) - 8 * at) < 0.3
 
 
 @pytest.mark.parametrize("carry", [resample, share_out])
