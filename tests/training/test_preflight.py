@@ -20,7 +20,7 @@ from torch import Tensor  # noqa: E402
 from annotext.core import geometry  # noqa: E402
 from annotext.core.problems import InputError  # noqa: E402
 from annotext.core.skeletons import COCO17, UNION21  # noqa: E402
-from annotext.formats.recipe import DistilRecipe, Recipe, TeacherRecipe, find_recipe, read_recipe  # noqa: E402
+from annotext.formats.recipe import DistilRecipe, Recipe, TeacherRecipe, find_recipe, read_recipe, write_recipe  # noqa: E402
 from annotext.training.augment import CropRule  # noqa: E402
 from annotext.training.config import runner_config  # noqa: E402
 from annotext.training.data import MixedBatches, PersonCrops, collate  # noqa: E402
@@ -56,7 +56,7 @@ def tiny(**changes: object) -> Recipe:
         demo,
         student=replace(demo.student, channels=(8, 16, 24), blocks=(0, 1, 1)),
         schedule=replace(demo.schedule, batch=BATCH, samples=4 * BATCH, warmup=2),
-        runtime=replace(demo.runtime, workers=0, amp="none"),
+        runtime=replace(demo.runtime, workers=0, amp="none", threads=1),
         **changes,
     )
 
@@ -276,7 +276,8 @@ Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.mark.slow
 def test_the_commands_dry_run_prints_a_report_and_json(people: Path, run_cli: Cli, tmp_path: Path) -> None:
-    given = ("train", "demo", "--out", "run", "--dry-run", *(f"--data={n}={r}" for n, r in roots(people).items()))
+    write_recipe(tiny(), tmp_path / "tiny.toml")
+    given = ("train", "tiny.toml", "--out", "run", "--dry-run", *(f"--data={n}={r}" for n, r in roots(people).items()))
     done = run_cli(*given, cwd=tmp_path)
     assert done.returncode == 0 and "mmengine" not in done.stderr
     for part in ("labelled", "head_top", "steps of about", "preflight.png", "few"):
