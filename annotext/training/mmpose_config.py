@@ -37,8 +37,9 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.UAdd: operator.pos,
 }
 
-# A file may not compute itself into all of memory ("x" * 10**9, range(10**9)).
+# A file may not compute itself into all of memory ("x" * 1000000000, range(1000000000)), or numbers without end.
 _LARGEST = 100_000
+_LONGEST_NUMBER = 64  # bits
 
 
 class _Unreadable(Exception):
@@ -64,8 +65,8 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError.single(path, "", f"cannot be read: {error.strerror}") from None
-    except (SyntaxError, ValueError) as error:
-        raise InputError.single(path, "", f"is no Python configuration: {error}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError.single(path, "", f"is no Python configuration: {error or 'too deeply nested'}") from None
     try:
         own = _statements(tree)
     except _Unreadable as error:
@@ -133,7 +134,8 @@ def _value(node: ast.AST, names: Mapping[str, Any]) -> Any:
         raise
     except Exception as error:  # the file's own arithmetic: a wrong type, a missing key, a division by zero
         raise _Unreadable(node, f"{_what(node)} ({type(error).__name__}: {error})") from None
-    if isinstance(value, str | list | tuple | range) and len(value) > _LARGEST:
+    large = isinstance(value, str | list | tuple | range) and len(value) > _LARGEST
+    if large or (isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER):
         raise _Unreadable(node, f"{_what(node)}, which is too large,")
     return value
 
@@ -164,6 +166,9 @@ def _computed(node: ast.AST, names: Mapping[str, Any]) -> Any:
             left, right = _value(node.left, names), _value(node.right, names)
             sizes = [len(v) for v in (left, right) if isinstance(v, str | list | tuple)]
             factors = [v for v in (left, right) if isinstance(v, int)]
+            if isinstance(node.op, ast.Mod) and isinstance(left, str | bytes):
+                # "%999999999d" is short, what comes of it is not.
+                raise _Unreadable(node, _what(node))
             if isinstance(node.op, ast.Mult) and sizes and factors and sizes[0] * factors[0] > _LARGEST:
                 raise _Unreadable(node, f"{_what(node)}, which is too large,")
             return _OPERATORS[type(node.op)](left, right)

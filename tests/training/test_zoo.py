@@ -202,6 +202,9 @@ def test_a_base_is_merged_as_mmengine_merges_it(tmp_path: Path) -> None:
         "x = 'a' * 10**9",
         "x = 'a' * 1000000000",
         "x = list(range(1000000000))",
+        "x = '%03000000d' % 1",
+        "x = '%d' % 1",
+        "x = 99999999999 * 99999999999",
         "x = y",
         "x = f'{1!r:>10}'",
         "x = 1 // 0",
@@ -210,6 +213,12 @@ def test_a_base_is_merged_as_mmengine_merges_it(tmp_path: Path) -> None:
 def test_whatever_is_not_a_plain_value_is_refused_with_its_line(line: str, tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text(f"a = 1\n{line}\n")
     with pytest.raises(InputError, match=r"config\.py: line 2: .* is not read in a configuration"):
+        read_config(tmp_path / "config.py")
+
+
+def test_a_file_nested_beyond_reading_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "config.py").write_text(f"a = {'-' * 200000}1\n")
+    with pytest.raises(InputError, match=r"config\.py: is no Python configuration"):
         read_config(tmp_path / "config.py")
 
 
