@@ -164,10 +164,13 @@ class Checkpoints(Hook):
             self._save(runner)
 
     def _save(self, runner: Any) -> None:
+        model = bare(runner.model)
+        if not all(bool(p.isfinite().all()) for p in model.parameters()):
+            raise AnnotextError(f"the weights are no longer numbers after {self.done} steps: try a lower optim.lr")
         state = {
             "step": self.done,
             "recipe": self.recipe,
-            "state_dict": bare(runner.model).state_dict(),
+            "state_dict": model.state_dict(),
             "optimizer": runner.optim_wrapper.state_dict(),
             "schedulers": [_plain(s.state_dict()) for s in _schedulers(runner)],
         }

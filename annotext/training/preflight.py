@@ -32,6 +32,7 @@ from annotext.formats.recipe import Recipe
 from annotext.training import bridge
 from annotext.training.data import MixedBatches, PersonCrops, collate
 from annotext.training.distil import Distillation
+from annotext.training.distributed import from_first, rank, world
 from annotext.training.files import replacing
 from annotext.training.folder import PREFLIGHT_PICTURE, PREFLIGHT_REPORT, write_json
 from annotext.training.preflight_picture import Peaks, Person, TeacherView, draw_batch
@@ -119,9 +120,10 @@ def preflight(
     with _chance_kept(device):
         loaded, load_s = _loaded(crops, batches, effort.batches)
         loaded = [{key: value.to(device) for key, value in batch.items()} for batch in loaded]
-        steps = _tried_steps(student, config, loaded, effort, device)
+        shares = [{key: value[rank() :: world()] for key, value in batch.items()} for batch in loaded]
+        steps = _tried_steps(student, config, shares, effort, device)
         heard = hear_all(student.distillation, loaded)
-    pace = _pace(recipe, len(batches), steps, load_s, device)
+    pace = _pace(recipe, len(batches), steps, load_s / world(), device)
     sets = tuple(_set_facts(d, checked.get(d["name"], 0), recipe) for d in data.description["data"])
     teachers = teacher_facts(student.distillation, heard, data.skeleton, recipe)
     findings = (
@@ -225,7 +227,8 @@ def _median_step(trial: Any, wrapper: Any, loaded: Sequence[dict[str, Tensor]], 
         seconds.append(time.perf_counter() - began)
         if i == 0 and not math.isfinite(loss):
             raise AnnotextError("the loss of the first step is not a number: look at the labels and teachers")
-        if i and sum(seconds) > effort.patience:
+        # Every step may wait for the other processes: all must make the same number.
+        if i and from_first(sum(seconds) > effort.patience):
             break
     return statistics.median_low(seconds[_WARM_UP:] or seconds[-1:])
 

@@ -311,11 +311,14 @@ def _finish(
 ) -> tuple[int, Export, dict[str, Any] | None, dict[str, float]]:
     """Write the student's files and what they are worth: (step, export, evaluation, last metrics)."""
     step = ready.config.train_cfg["max_iters"]
-    if validation is not None and recipe.schedule.keep == "best":
-        step, weights = validation.best_weights()
-        student.load_state_dict(weights)
-    elif average is not None:
+    if average is not None:
         student.load_state_dict(average.average)
+    if validation is not None and recipe.schedule.keep == "best":
+        if validation.best_path.is_file():
+            step, weights = validation.best_weights()
+            student.load_state_dict(weights)
+        else:
+            validation.console.print("no validation gave a figure: the last weights are exported, not the best")
     plain = {name: value.cpu() for name, value in student.state_dict().items()}
     write_checkpoint({"state_dict": plain, "recipe": recipe_hash(recipe), "step": step}, folder / "student.pth")
     crops = _export_crops(ready.crops, ready.batches)
