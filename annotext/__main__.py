@@ -30,6 +30,10 @@ def _one_of_several() -> None:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (for the rest of the process)
     try:
         app()
+    except SystemExit as end:
+        if not end.code:
+            _leave()
+        raise
     except AnnotextError as error:
         if _first_to_fail():
             print(f"error: {error}", file=errors, flush=True)
@@ -46,6 +50,17 @@ def _one_of_several() -> None:
         if _first_to_fail():
             raise
         os._exit(1)
+
+
+def _leave() -> None:
+    """End well: with the others, and without waiting for threads of theirs that abort where the interpreter ends."""
+    if "annotext.training.distributed" in sys.modules:
+        from annotext.training.distributed import leave
+
+        leave()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _first_to_fail() -> bool:

@@ -73,6 +73,13 @@ def wait() -> None:
         torch.distributed.barrier()
 
 
+def leave() -> None:
+    """Part from the other processes once all are here, so that none goes while another still speaks to it."""
+    if world() > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def first_to_fail() -> bool:
     """Whether no other process has failed before this one: then it is the one to say why."""
     if world() == 1:
