@@ -133,7 +133,7 @@ class Taught:
 
 
 @dataclass(frozen=True)
-class _Pupil:
+class Pupil:
     """Which of a teacher's outputs go to which keypoints of the student; where its crops are in a batch; whether
     its bins are too fine to be sampled."""
 
@@ -144,6 +144,19 @@ class _Pupil:
     fine: bool
     weight: float
     temperature: float
+
+    def ask(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the teacher says of its own crops: (N, k, T) log-potentials of x and y on its own bins, and (N, k) a
+        score where it has one of its own."""
+        x, y, *score = (said[:, self.rows].float() for said in self.teacher.network(batch[self._key("image")]))
+        return x, y, score[0] if score else None
+
+    def matrix(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(N, 2, 3) float64, from the image to its crops."""
+        return batch[self._key("matrix")]
+
+    def _key(self, what: str) -> str:
+        return f"{what}_{self.view}" if self.view else what
 
 
 class Distillation:
@@ -167,7 +180,7 @@ class Distillation:
         self.distil, self.criterion, self.progress = distil, criterion, 0.0
         self.keypoints = len(skeleton)
         self.rules: list[CropRule] = []
-        self.pupils: list[_Pupil] = []
+        self.pupils: list[Pupil] = []
         for teacher, recipe in zip(teachers, recipes, strict=True):
             names = [k for k in teacher.taught(recipe.keypoints) if k in skeleton.index]
             if teacher.crop == student:
@@ -177,7 +190,7 @@ class Distillation:
                     self.rules.append(teacher.crop)
                 view = self.rules.index(teacher.crop) + 1
             self.pupils.append(
-                _Pupil(
+                Pupil(
                     teacher=teacher,
                     rows=torch.tensor([teacher.keypoints.index(k) for k in names], device=device),
                     columns=torch.tensor([skeleton.index[k] for k in names], device=device),
@@ -193,13 +206,13 @@ class Distillation:
         return [self._seen(pupil, batch, bins) for pupil in self.pupils]
 
     @torch.no_grad()
-    def _seen(self, pupil: _Pupil, batch: Mapping[str, Tensor], bins: tuple[int, int]) -> Taught:
-        teacher, suffix = pupil.teacher, f"_{pupil.view}" if pupil.view else ""
-        *potentials, score = self._ask(pupil, batch[f"image{suffix}"])
+    def _seen(self, pupil: Pupil, batch: Mapping[str, Tensor], bins: tuple[int, int]) -> Taught:
+        teacher = pupil.teacher
+        *potentials, score = pupil.ask(batch)
         ratio = self.criterion.split_ratio
         # The same crop and the same bins: nothing to carry over, not even a rounding error.
         same = not pupil.view and not any(teacher.pixel_offset)
-        affine = None if same else between(batch["matrix"], batch[f"matrix{suffix}"], teacher.pixel_offset)
+        affine = None if same else between(batch["matrix"], pupil.matrix(batch), teacher.pixel_offset)
         carried, inside, confidence = [], [], []
         for axis, potential in enumerate(potentials):
             p = torch.softmax(potential / pupil.temperature, dim=-1)
@@ -220,10 +233,6 @@ class Distillation:
             inside=inside[0] & inside[1],
             confidence=confidence[0] * confidence[1] if score is None else score,
         )
-
-    def _ask(self, pupil: _Pupil, image: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        x, y, *score = (said[:, pupil.rows].float() for said in pupil.teacher.network(image))
-        return x, y, score[0] if score else None
 
     def terms(self, x: Tensor, y: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Per teacher its divergence from the student, not yet weighted; x, y: (N, K, Bx), (N, K, By) logits."""

@@ -51,15 +51,15 @@ def hear(distillation: Distillation, which: int, batch: Mapping[str, Tensor]) ->
     """Ask teacher number `which` about a batch and find its peaks. The peaks are read on the teacher's own bins, not on
     the student's, to which training carries the distributions over."""
     pupil = distillation.pupils[which]
-    teacher, suffix = pupil.teacher, f"_{pupil.view}" if pupil.view else ""
+    teacher = pupil.teacher
     with torch.no_grad():
-        x, y, *own = (said[:, pupil.rows].float() for said in teacher.network(batch[f"image{suffix}"]))
+        x, y, own = pupil.ask(batch)
         axes = [torch.softmax(axis, dim=-1).cpu().numpy() for axis in (x, y)]
     peak, score = simcc.decode(axes[0], axes[1], split_ratio=1 / teacher.step, sigma=teacher.sigma)
-    if own:
-        score = own[0].cpu().numpy()
+    if own is not None:
+        score = own.cpu().numpy()
     matrix = batch["matrix"].cpu().numpy()
-    seen = geometry.crop_to_image(peak + teacher.offset, batch[f"matrix{suffix}"].cpu().numpy())
+    seen = geometry.crop_to_image(peak + teacher.offset, pupil.matrix(batch).cpu().numpy())
     seen = seen + np.array(teacher.pixel_offset)
     xy = geometry.image_to_crop(seen, matrix)
     columns = pupil.columns.cpu().numpy()

@@ -30,6 +30,7 @@ from annotext.predictors.load import find_card, load_predictor
 from annotext.predictors.onnx import OnnxPredictor
 from annotext.training.augment import CropRule
 from annotext.training.checkpoints import load_checkpoint
+from annotext.training.config import model_config
 from annotext.training.student import Student
 from annotext.training.zoo import ZOO, load_mmpose
 
@@ -191,8 +192,6 @@ def _card_rule(card: Card) -> CropRule:
 
 def _from_run(entry: TeacherRecipe, amp: bool, device: torch.device) -> Teacher:
     """An annotext run in torch: on the device training runs on, which ONNX Runtime may not know."""
-    from annotext.training.config import model_config
-
     folder = Path(entry.source)
     card = read_card(find_card(folder))
     own = read_recipe(folder / "recipe.toml")

@@ -18,28 +18,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
 from annotext.core.metrics.pck import torso_size
 from annotext.core.poses import Poses
-from annotext.core.predictions import Predictions, PredictorIdentity
+from annotext.core.predictions import Predictions
 from annotext.core.problems import AnnotextError, InputError, Problem
 from annotext.core.skeleton import Skeleton
 from annotext.formats.head_sizes import with_head_sizes
 from annotext.formats.recipe import Recipe, ValidationRecipe
 from annotext.formats.skeletons import known_skeletons
-from annotext.predictors.card import Card, SimccOutput, card_from_dict
-from annotext.predictors.onnx import decode_simcc
 from annotext.predictors.pipeline import BATCH_SIZE, predict
-from annotext.predictors.predictor import CropPoints
 from annotext.training import bridge
 from annotext.training.checkpoints import load_checkpoint, write_checkpoint
-from annotext.training.export import card_document
 from annotext.training.files import replacing, writing
 from annotext.training.sets import TrainingData, check_images, open_set, read_sets, recipe_skeleton
 from annotext.training.student import Student
+from annotext.training.student_predictor import StudentPredictor
 
 bridge.install()
 
@@ -246,41 +242,6 @@ def _cannot_measure(metric: str, people: Poses) -> tuple[str, str] | None:
     if metric == "pck" and not np.isfinite(torso_size(people)).any():
         return "people whose shoulders and hips are all labelled", "there is nobody: take ap, oks or pckh"
     return None
-
-
-class StudentPredictor:
-    """A student that is still learning as a `Predictor`. It is used in the mode and with the weights it is found in."""
-
-    def __init__(self, student: Student, recipe: Recipe, skeleton: Skeleton) -> None:
-        self.student = student
-        # It has no file yet, so nothing to take a hash of.
-        self._card = card_from_dict(card_document(recipe, skeleton, "0" * 64, "student.onnx"), Path("card.json"))
-        self._skeleton = skeleton
-
-    @property
-    def card(self) -> Card:
-        """The card of the run's export."""
-        return self._card
-
-    @property
-    def identity(self) -> PredictorIdentity:
-        """Of this moment's weights: no file's hash."""
-        return PredictorIdentity(self._card.name, self._card.sha256, self._card.source)
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The K keypoints."""
-        return self._skeleton
-
-    @torch.no_grad()
-    def __call__(self, crops: NDArray[np.uint8]) -> CropPoints:
-        """(N, h, w, 3) uint8 BGR crops -> their keypoints."""
-        output = self._card.output
-        assert isinstance(output, SimccOutput)
-        device = next(self.student.parameters()).device
-        image = torch.from_numpy(np.ascontiguousarray(crops[..., ::-1])).to(device)
-        x, y = self.student.simcc(self.student.normalise(image), amp=False)
-        return decode_simcc(x.cpu().numpy(), y.cpu().numpy(), output)
 
 
 @contextmanager

@@ -361,7 +361,7 @@ def test_the_card_the_student_is_asked_by_is_that_of_its_export() -> None:
     from annotext.training.config import runner_config
     from annotext.training.export import card_document
     from annotext.training.prepare import build_student
-    from annotext.training.validation import StudentPredictor
+    from annotext.training.student_predictor import StudentPredictor
 
     recipe = tiny()
     student = build_student(runner_config(recipe, keypoints=21, people=10), recipe, "r.toml")
