@@ -1,12 +1,14 @@
 """Does the union pay, and does distillation? The paper's experiments on synthetic people, with seeds and a domain gap.
 
-    python benchmarks/synthetic_study.py --out DIR [--seeds 3] [--samples 10000] [--jobs 1] [--only NAME ...] [--tables]
+    python benchmarks/synthetic_study.py --out DIR [--seeds 3] [--samples 10000] [--jobs 1] [--only NAME ...]
+                                         [--tables] [--cost]
 
 People are drawn (everyday people under COCO's 17 points, sport under MPII's 16), teachers and students trained through
 `annotext train` with recipes written into DIR/recipes, and every student judged on people of both domains whom nobody
 trained on, against the full 21-point truth. As in the paper all students start from one backbone, learned on other
 everyday people under 17 points; their heads start from nothing. A run that is finished is not trained again, so the
-script can be stopped and started; `--tables` only prints. Everything is also written to DIR/results.json.
+script can be stopped and started; `--tables` only prints. Everything is also written to DIR/results.json. `--cost`
+measures what a sample costs each kind of training, side by side, on a machine that must be quiet.
 
 Groups:
 
@@ -14,6 +16,7 @@ own    teachers are bigger than the student and know the same people: the paper'
 more   teachers are bigger, see a larger crop and learned from ten times the people
 few    a tenth of the MPII-like people is labelled; the teachers are those of `more`
 none   nobody of the MPII-like people is labelled: only boxes and the teachers of `more`
+both   like own, more and few, with ONE teacher of all 21 points that learned from both data sets
 """
 
 from __future__ import annotations
@@ -57,12 +60,16 @@ TORSO_AND_HEAD = tuple(k for k in MPII16.keypoints if k not in SHARED)
 
 # The paper's weights (eq. 8 as printed).
 PAPER = DistilRecipe(alpha=0.30)
-WEIGHTS = {"coco": 0.45, "mpii": 0.25}
+WEIGHTS = {"coco": 0.45, "mpii": 0.25, "both": 0.70}
+
+# Samples of the two trainings whose difference is a training's cost, and how often they take turns.
+COST_SAMPLES, COST_ROUNDS = (320, 2240), 3
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row. data: what it is trained on. teachers: "", "own" or "more". distil: how. longer: times the samples.
+    """One row. data: what it is trained on. teachers: "", "own" or "more", one per data set, or "own-both" or
+    "more-both", one of both. distil: how. longer: times the samples.
 
     mpii: whose labels of the MPII-like people are used: "all", a "few" (a tenth), or none; "+boxes" or "boxes": the
     others are there without labels. core: trained before the other rows, with all seeds.
@@ -113,6 +120,9 @@ def experiments() -> list[Experiment]:
             mpii="boxes",
             distil=DistilRecipe(alpha=0.5, where="unlabelled", confidence="peak"),
         ),
+        Experiment("both: own, paper's form", "both", teachers="own-both"),
+        Experiment("both: more, paper's form", "both", teachers="more-both"),
+        Experiment("both: few, paper's form + boxes", "both", teachers="more-both", mpii="few+boxes"),
     ]
 
 
@@ -167,7 +177,7 @@ class Study:
         )
 
     def teacher(self, kind: str, name: str) -> tuple[str, Recipe]:
-        """A teacher of one data set: the demo's network; of `more` also ten times the people."""
+        """A teacher of one data set, or of "both": the demo's network; of `more` also ten times the people."""
         base = self.base(f"teacher-{kind}-{name}", 100)
         student = base.student
         if kind == "more":
@@ -175,7 +185,10 @@ class Study:
         recipe = replace(
             base,
             student=student,
-            data=(self._data("many" if kind == "more" else "people", name),),
+            data=tuple(
+                self._data("many" if kind == "more" else "people", n)
+                for n in (("coco", "mpii") if name == "both" else (name,))
+            ),
             schedule=replace(base.schedule, samples=self.given.teacher_samples),
         )
         return f"teacher-{kind}-{name}", recipe
@@ -196,13 +209,8 @@ class Study:
                 boxes = self._data("people", "mpii-boxes", "annotations.json" if whole else "rest.json")
                 data.append(replace(boxes, labels=False, share=0.5 if whole else 0.25))
         teachers = tuple(
-            TeacherRecipe(
-                name=t,
-                source=str(self.out / "runs" / f"teacher-{row.teachers}-{t}"),
-                weight=WEIGHTS[t],
-            )
-            for t in ("coco", "mpii")
-            if row.teachers
+            TeacherRecipe(name=t, source=str(self.out / "runs" / f"teacher-{kind}-{t}"), weight=WEIGHTS[t])
+            for kind, t in taught_by(row)
         )
         recipe = replace(
             base,
@@ -285,15 +293,47 @@ class Study:
         rows = [e for e in experiments() if not self.given.only or e.group in self.given.only]
         self.draw()
         self.start()
-        kinds = sorted({e.teachers for e in rows if e.teachers})
         with ThreadPoolExecutor(self.given.jobs) as pool:
-            teachers = [self.teacher(kind, name) for kind in kinds for name in ("coco", "mpii")]
+            teachers = [self.teacher(*who) for who in sorted({who for e in rows for who in taught_by(e)})]
             list(pool.map(lambda job: self.train(*job), teachers))
             # Seed by seed, the core first, so that a study cut short has whole comparisons.
             queue = [(row, seed) for seed in range(1, self.given.seeds + 1) for row in rows]
             queue.sort(key=lambda item: (not item[0].core, item[1]))
             students = [self.student(row, seed) for row, seed in queue]
             list(pool.map(lambda job: (self.train(*job), self.judge(job[0])), students))
+
+    def cost(self) -> None:
+        """Seconds per sample of each kind of training over the plain union's: set-up cancels in a difference."""
+        names = [
+            "union",
+            "own: paper's form",
+            "more: paper's form",
+            "both: own, paper's form",
+            "both: more, paper's form",
+        ]
+        rows = [next(e for e in experiments() if e.name == name) for name in names]
+        self.draw()
+        self.start()
+        for who in sorted({who for e in rows for who in taught_by(e)}):
+            self.train(*self.teacher(*who))
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        for turn in range(COST_ROUNDS):
+            for row in rows if turn % 2 == 0 else rows[::-1]:
+                took = []
+                for samples in COST_SAMPLES:
+                    name, recipe = self.student(row, 1)
+                    name, recipe = (
+                        f"cost-{name}-{samples}-{turn}",
+                        replace(recipe, schedule=replace(recipe.schedule, samples=samples)),
+                    )
+                    took.append(self.train(name, recipe))
+                seconds[row.name].append((took[1] - took[0]) / (COST_SAMPLES[1] - COST_SAMPLES[0]))
+        table = Table("student", "ms a sample", "times the union's", title="cost of training: median of the rounds")
+        for name, each in seconds.items():
+            ratio = np.array(each) / np.array(seconds["union"])
+            spread = f"{np.median(ratio):.2f} [{ratio.min():.2f}, {ratio.max():.2f}]"
+            table.add_row(name, f"{1000 * np.median(each):.2f}", spread)
+        Console(width=120).print(table)
 
     # --- results ----------------------------------------------------------------------------------------------------
 
@@ -341,6 +381,14 @@ class Study:
         Console(width=170).print(lead)
 
 
+def taught_by(row: Experiment) -> list[tuple[str, str]]:
+    """(kind, data set) of a row's teachers."""
+    if not row.teachers:
+        return []
+    kind, _, both = row.teachers.partition("-")
+    return [(kind, name) for name in (("both",) if both else ("coco", "mpii"))]
+
+
 def comparisons() -> list[tuple[str, str]]:
     pairs = [("union", "COCO only"), ("union", "MPII only"), ("union, longer", "union")]
     for row in experiments():
@@ -350,6 +398,9 @@ def comparisons() -> list[tuple[str, str]]:
             pairs += [(row.name, "few: union"), (row.name, "few: union, longer"), (row.name, "union")]
         elif row.group == "none" and row.teachers:
             pairs += [(row.name, "COCO only"), (row.name, "union")]
+        elif row.group == "both":
+            few = "few: " if row.mpii != "all" else ""
+            pairs += [(row.name, f"{few}union"), (row.name, f"{few}union, longer")]
     return pairs
 
 
@@ -393,10 +444,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     parser.add_argument("--threads", type=int, default=0, help="of each training, 0: torch's choice")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--only", nargs="*", help="groups: plain own more few none")
+    parser.add_argument("--only", nargs="*", help="groups: plain own more few none both")
     parser.add_argument("--tables", action="store_true", help="only print what is there")
+    parser.add_argument("--cost", action="store_true", help="only measure what a sample costs; on a quiet machine")
     given = parser.parse_args()
     study = Study(given)
+    if given.cost:
+        study.cost()
+        return
     if not given.tables:
         study.run()
     study.show()

@@ -20,11 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.frame import Frame, columns, count, mirror, usable
 from annotext.core.poses import Poses
-from annotext.core.skeleton import Skeleton
 
-# Two points fix a place and a size, the third begins to say which way the person bends.
-MIN_INPUTS = 3
 # A bound on time and memory (20,000 people: about 6 s on two cores, 0.3 GB); MPII's train set stays whole.
 MAX_PEOPLE = 20_000
 RANDOM_FEATURES = 400
@@ -39,8 +37,6 @@ ROUNDS = 4
 WEIGHT_FLOOR = 0.02
 # Inputs further out than this (in person sizes) are mistakes or extreme foreshortening; products must not explode.
 REACH = 3.0
-_SHOULDERS = ("left_shoulder", "right_shoulder")
-_HIPS = ("left_hip", "right_hip")
 
 
 @dataclass(frozen=True)
@@ -67,16 +63,27 @@ class PoseOnlyModel:
 
         Inputs the skeleton of `poses` lacks count as not labelled.
         """
-        xy = _columns(poses, self.inputs)
-        usable = _usable(xy)
         predicted = np.full((len(poses), len(self.targets), 2), np.nan)
-        known = xy[usable]
-        completed = _complete(known, self.mean, self.covariance)
-        frame = _Frame.of(completed, self.inputs)
+        known, completed, rows = self._completed(poses)
+        frame = Frame.of(completed, self.inputs)
         features = _features(completed, known, frame, self.hidden, self.offset)
         inside = np.stack([features @ w for w in self.weights], axis=1).astype(np.float64)
-        predicted[usable] = frame.out_of(inside)
+        predicted[rows] = frame.out_of(inside)
         return predicted
+
+    def frame(self, poses: Poses) -> Frame:
+        """The N people's own frames, incomplete people completed; NaN for those with too few labelled inputs."""
+        _, completed, rows = self._completed(poses)
+        found = Frame.of(completed, self.inputs)
+        center, size, turn = np.full((len(poses), 2), np.nan), np.full(len(poses), np.nan), np.full(len(poses), np.nan)
+        center[rows], size[rows], turn[rows] = found.center, found.size, found.turn
+        return Frame(center, size, turn)
+
+    def _completed(self, poses: Poses) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+        """(U, S, 2) labelled inputs of the U usable people, the same with the missing ones filled in, their rows."""
+        xy = columns(poses, self.inputs)
+        rows = np.flatnonzero(usable(xy))
+        return xy[rows], _complete(xy[rows], self.mean, self.covariance), rows
 
 
 def fit(
@@ -97,26 +104,26 @@ def fit(
     both = [t for t in targets if t in inputs]
     if both:
         raise ValueError(f"cannot predict {', '.join(both)} from itself")
-    x, y = _columns(poses, inputs), _columns(poses, targets)
-    rows = np.flatnonzero(_usable(x) & ~poses.crowd)
+    x, y = columns(poses, inputs), columns(poses, targets)
+    rows = np.flatnonzero(usable(x) & ~poses.crowd)
     if len(rows) > MAX_PEOPLE:
         rows = np.sort(rng.choice(rows, MAX_PEOPLE, replace=False))
     x, y = x[rows], y[rows]
-    x = np.concatenate([x, _mirror(x, inputs, poses.skeleton)])
-    y = np.concatenate([y, _mirror(y, targets, poses.skeleton)])
+    x = np.concatenate([x, mirror(x, inputs, poses.skeleton)])
+    y = np.concatenate([y, mirror(y, targets, poses.skeleton)])
 
-    whole = x[_count(x) == len(inputs)]
+    whole = x[count(x) == len(inputs)]
     if len(whole) < 2 * MIN_PEOPLE:  # each stands there twice, once mirrored
         raise ValueError(f"{len(whole) // 2} people have all of {', '.join(inputs)} labelled, {MIN_PEOPLE} are needed")
-    shape = _Frame.of(whole, inputs).into(whole).reshape(len(whole), -1)
+    shape = Frame.of(whole, inputs).into(whole).reshape(len(whole), -1)
     mean, covariance = shape.mean(axis=0), np.cov(shape, rowvar=False) + PRIOR_VARIANCE * np.eye(shape.shape[1])
 
     half_hidden = _hide_some(x[: len(rows)], rng)
-    usable = _usable(half_hidden)
-    x, y = np.concatenate([x, half_hidden[usable]]), np.concatenate([y, y[: len(rows)][usable]])
+    enough = usable(half_hidden)
+    x, y = np.concatenate([x, half_hidden[enough]]), np.concatenate([y, y[: len(rows)][enough]])
 
     completed = _complete(x, mean, covariance)
-    frame = _Frame.of(completed, inputs)
+    frame = Frame.of(completed, inputs)
     plain = 3 * len(inputs) + 3
     hidden = (rng.normal(size=(plain, RANDOM_FEATURES)) / np.sqrt(plain / 4)).astype(np.float32)
     offset = rng.uniform(-1, 1, RANDOM_FEATURES).astype(np.float32)
@@ -130,58 +137,6 @@ def fit(
             raise ValueError(f"{labelled} people have {target} labelled beside the inputs, {MIN_PEOPLE} are needed")
         weights[column] = _robust_ridge(features[known], wanted[known, column].astype(np.float32))
     return PoseOnlyModel(inputs, targets, mean, covariance, hidden, offset, weights)
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """Each person's own coordinates; every person has at least `MIN_INPUTS` different points."""
-
-    center: NDArray[np.float64]  # (N, 2) image pixels
-    size: NDArray[np.float64]  # (N,) image pixels, twice the root mean square distance from the mean input
-    turn: NDArray[np.float64]  # (N,) radians from upright to the torso's direction, clockwise on screen
-
-    @classmethod
-    def of(cls, xy: NDArray[np.float64], inputs: tuple[str, ...]) -> _Frame:
-        """The frames of (N, S, 2) inputs."""
-        middle = _mean(xy)
-        shoulders = _mean(xy[:, [inputs.index(k) for k in _SHOULDERS if k in inputs]])
-        hips = _mean(xy[:, [inputs.index(k) for k in _HIPS if k in inputs]])
-        up = shoulders - hips
-        turn = np.where(np.isfinite(up).all(axis=1), np.arctan2(up[:, 0], -up[:, 1]), 0.0)
-        return cls(np.where(np.isfinite(shoulders), shoulders, middle), _size(xy), turn)
-
-    def into(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, P, 2) image pixels -> the person's frame."""
-        return _rotate((xy - self.center[:, None]) / self.size[:, None, None], -self.turn)
-
-    def out_of(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, P, 2) in the person's frame -> image pixels."""
-        return _rotate(xy, self.turn) * self.size[:, None, None] + self.center[:, None]
-
-
-def _columns(poses: Poses, names: Sequence[str]) -> NDArray[np.float64]:
-    """(N, len(names), 2) labelled positions, NaN where not labelled or not in the skeleton."""
-    xy = np.full((len(poses), len(names), 2), np.nan)
-    for column, name in enumerate(names):
-        if name in poses.skeleton.index:
-            xy[:, column] = poses.xy[:, poses.skeleton.index[name]]
-    return xy
-
-
-def _count(xy: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(N,) finite points per person."""
-    return np.isfinite(xy).all(axis=-1).sum(axis=1)
-
-
-def _size(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) twice the root mean square distance of the finite points from their mean."""
-    spread = np.nan_to_num(xy - _mean(xy)[:, None])
-    return 2 * np.sqrt((spread**2).sum(axis=(1, 2)) / np.maximum(2 * _count(xy), 1))
-
-
-def _usable(xy: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) bool: enough inputs, and not all in one place."""
-    return (_count(xy) >= MIN_INPUTS) & (_size(xy) > 0)
 
 
 def _complete(
@@ -228,27 +183,6 @@ def _from_complex(points: NDArray[np.complex128]) -> NDArray[np.float64]:
     return np.stack([points.real, points.imag], axis=-1)
 
 
-def _mean(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, P, 2) -> (N, 2) mean of the finite points, NaN where there is none."""
-    count = _count(xy)[:, None]
-    return np.where(count > 0, np.nan_to_num(xy).sum(axis=1) / np.maximum(count, 1), np.nan)
-
-
-def _rotate(xy: NDArray[np.float64], angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, P, 2) turned by (N,) radians, clockwise on screen (y down)."""
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    return np.stack([xy[..., 0] * cos - xy[..., 1] * sin, xy[..., 0] * sin + xy[..., 1] * cos], axis=-1)
-
-
-def _mirror(xy: NDArray[np.float64], names: tuple[str, ...], skeleton: Skeleton) -> NDArray[np.float64]:
-    """(N, P, 2) people seen in a mirror: x negated, left and right traded where both are among `names`."""
-    partner = {k: k for k in names}
-    for left, right in skeleton.flip_pairs:
-        if left in partner and right in partner:
-            partner[left], partner[right] = right, left
-    return xy[:, [names.index(partner[k]) for k in names]] * [-1.0, 1.0]
-
-
 def _hide_some(xy: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """The same people with up to 60 % of their inputs hidden, a share drawn per person."""
     share = 0.6 * rng.random((len(xy), 1))
@@ -258,7 +192,7 @@ def _hide_some(xy: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
 def _features(
     completed: NDArray[np.float64],
     given: NDArray[np.float64],
-    frame: _Frame,
+    frame: Frame,
     hidden: NDArray[np.float32],
     offset: NDArray[np.float32],
 ) -> NDArray[np.float32]:

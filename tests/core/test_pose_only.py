@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from people import random_people
 
-from annotext.core.pose_only import MIN_INPUTS, fit
+from annotext.core.frame import MIN_INPUTS
+from annotext.core.pose_only import fit
 from annotext.core.poses import Poses
 from annotext.core.skeletons import COCO17, MPII16
 
