@@ -33,6 +33,29 @@ class Source(StrEnum):
     NONE = "none"  # nothing was added
 
 
+class Decision(StrEnum):
+    """What becomes of an estimate."""
+
+    ADD = "add"  # written as a label
+    ASK = "ask"  # a person should look: kept as a candidate, or written and marked, as the policy says
+    WITHHOLD = "withhold"  # kept as a candidate
+    NONE = "none"  # there is no estimate
+
+
+class Reason(StrEnum):
+    """Why a person did not simply gain a keypoint."""
+
+    ADDED = ""
+    LOW_SCORE = "score below the minimum"
+    TO_ASK = "score below what is added unseen"
+    OUT_OF_REACH = "no score meets the target error"
+    OUTSIDE_IMAGE = "outside the image"
+    NO_PREDICTOR = "no predictor knows it"
+    NOT_PREDICTED = "person not predicted"
+    NO_KEYPOINTS = "person without labelled keypoints"
+    CROWD = "crowd"
+
+
 @dataclass(frozen=True)
 class Image:
     """One image as the annotation file names it; width and height in pixels, None where the file does not say."""
@@ -142,6 +165,12 @@ class Additions:
     visibility: (N, A) uint8; 0 where nothing is added or the policy withheld the point.
     source: (N, A) object array of `Source`; NONE exactly where xy is NaN.
     score: (N, A) float64 in [0, 1], confidence that the point is right; 0 where source is NONE.
+    radius: (N, A) float64, image pixels, the point is this close to the truth with 90 % probability; NaN where nobody
+        knows. Left out: nobody knows any.
+    decision: (N, A) object array of `Decision`; NONE exactly where source is NONE. Left out: ADD where visibility > 0,
+        else WITHHOLD.
+    reason: (N, A) object array of `Reason`; ADDED where the decision is ADD, and where nobody noted a reason (all of
+        them where it is left out).
     """
 
     keypoints: tuple[str, ...]
@@ -149,6 +178,9 @@ class Additions:
     visibility: NDArray[np.uint8]
     source: NDArray[np.object_]
     score: NDArray[np.float64]
+    radius: NDArray[np.float64] = None  # type: ignore[assignment]
+    decision: NDArray[np.object_] = None  # type: ignore[assignment]
+    reason: NDArray[np.object_] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n, a = self.visibility.shape
@@ -156,13 +188,35 @@ class Additions:
             raise ValueError(f"additions: {len(self.keypoints)} keypoints, xy {self.xy.shape}")
         if self.source.shape != (n, a) or self.score.shape != (n, a):
             raise ValueError(f"additions: source {self.source.shape}, score {self.score.shape}, expected {(n, a)}")
-        estimated = np.isfinite(self.xy).all(axis=-1)
+        estimated = np.asarray(np.isfinite(self.xy).all(axis=-1))
         if not np.array_equal(estimated, self.source != Source.NONE):
             raise ValueError("additions: xy must be finite exactly where the source is not none")
         if (self.visibility[~estimated] != 0).any():
             raise ValueError("additions: a point without an estimate cannot be visible")
         if not ((self.score >= 0) & (self.score <= 1)).all():
             raise ValueError("additions: score outside [0, 1]")
+        self._fill_in(estimated)
+        for name in ("radius", "decision", "reason"):
+            if getattr(self, name).shape != (n, a):
+                raise ValueError(f"additions: {name} {getattr(self, name).shape}, expected {(n, a)}")
+        if (self.radius < 0).any() or np.isinf(self.radius).any() or np.isfinite(self.radius[~estimated]).any():
+            raise ValueError("additions: a radius is a number of pixels, of a point that there is")
+        if not np.array_equal(estimated, self.decision != Decision.NONE):
+            raise ValueError("additions: a decision must be none exactly where the source is none")
+        added = self.visibility > 0
+        if (self.decision[added] == Decision.WITHHOLD).any() or (self.decision[~added] == Decision.ADD).any():
+            raise ValueError("additions: what is added has visibility > 0, what is withheld has not")
+        if (self.reason[self.decision == Decision.ADD] != Reason.ADDED).any():
+            raise ValueError("additions: a point that is added has a reason not to be")
+
+    def _fill_in(self, estimated: NDArray[np.bool_]) -> None:
+        """Give the fields that were left out what they then mean."""
+        if self.radius is None:
+            object.__setattr__(self, "radius", np.full(self.visibility.shape, np.nan))
+        if self.decision is None:
+            object.__setattr__(self, "decision", default_decision(estimated, self.visibility))
+        if self.reason is None:
+            object.__setattr__(self, "reason", np.full(self.visibility.shape, Reason.ADDED, dtype=object))
 
     def __len__(self) -> int:
         return len(self.visibility)
@@ -177,6 +231,19 @@ class Additions:
         """(N, A) bool: estimated, and kept back as a candidate."""
         return (self.source != Source.NONE) & (self.visibility == 0)
 
+    @property
+    def asked(self) -> NDArray[np.bool_]:
+        """(N, A) bool: a person should look at it, whether it is written or kept back."""
+        return np.asarray(self.decision == Decision.ASK)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp] | NDArray[np.bool_]) -> Additions:
+        """The people at `rows` (indices or a mask), in that order."""
+        rows = np.asarray(rows)
+        if not rows.size:
+            rows = np.zeros(0, dtype=np.intp)
+        per_person = ("xy", "visibility", "source", "score", "radius", "decision", "reason")
+        return replace(self, **{f: getattr(self, f)[rows] for f in per_person})
+
     @classmethod
     def nothing(cls, n: int, keypoints: Sequence[str]) -> Additions:
         """N people to whom nothing is added."""
@@ -188,3 +255,9 @@ class Additions:
             source=np.full((n, a), Source.NONE, dtype=object),
             score=np.zeros((n, a)),
         )
+
+
+def default_decision(estimated: NDArray[np.bool_], visibility: NDArray[np.uint8]) -> NDArray[np.object_]:
+    """(N, A) `Decision` where nobody is to be asked: from (N, A) there is an estimate, (N, A) visibility."""
+    kinds = np.array([Decision.NONE, Decision.WITHHOLD, Decision.ADD], dtype=object)
+    return kinds[np.where(visibility > 0, 2, estimated.astype(np.intp))]

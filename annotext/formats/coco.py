@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.poses import Additions, Image, Poses, Visibility
+from annotext.core.poses import Image, Poses, Visibility
 from annotext.core.skeleton import Skeleton
+from annotext.formats.blocks import parse_blocks
 from annotext.formats.jsonio import kind_of
 from annotext.formats.records import (
     EXTENDED_KEY,
@@ -25,7 +26,6 @@ from annotext.formats.records import (
     is_id,
     is_number,
     number_rows,
-    parse_blocks,
     unsafe_file_name,
 )
 from annotext.formats.skeletons import skeleton_of_names
@@ -206,9 +206,7 @@ def read_annotated_people(
     )
     assert poses.xy.shape[1] == k + a
     if additions is not None:
-        additions = Additions(
-            added, additions.xy[kept], additions.visibility[kept], additions.source[kept], additions.score[kept]
-        )
+        additions = additions.take(kept)
     return Parsed(layout.kind, poses, row_array[kept], additions, header_of(document))
 
 

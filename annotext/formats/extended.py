@@ -7,12 +7,10 @@ N people of the file's poses, A added keypoints. The format is described in docs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import numpy as np
 import orjson
 
 from annotext import __version__
@@ -21,31 +19,15 @@ from annotext.core.problems import AnnotextError, InputError
 from annotext.core.skeleton import Skeleton
 from annotext.formats import halpe, mpii
 from annotext.formats.annotations import AnnotationFile, header_path
+from annotext.formats.blocks import AddedPoints, blocks_as_json, nothing_added
 from annotext.formats.coco import header_of, keypoint_category
 from annotext.formats.jsonio import dump_json, kind_of
 from annotext.formats.outputs import check_output, writing
 from annotext.formats.records import CHANGED, EXTENDED_KEY, Faults, grown_skeleton, is_count
 from annotext.formats.skeletons import known_skeletons
 
-# A hundredth of a pixel is far below what any of the points is worth, and keeps files small.
-XY_DECIMALS = 2
-SCORE_DECIMALS = 4
 # How the files of HRNet and MMPose write a joint that is not there.
 MPII_MISSING = [-1.0, -1.0]
-
-
-@dataclass(frozen=True)
-class _Addition:
-    """One person's added points as JSON values, in the file's pixels."""
-
-    points: list[list[float] | None]  # where v > 0
-    visibility: list[int]
-    source: list[str]
-    score: list[float]
-    candidate: list[list[float] | None]
-
-    def block(self) -> dict[str, Any]:
-        return {"source": self.source, "score": self.score, "candidate": self.candidate}
 
 
 def schema() -> dict[str, Any]:
@@ -70,8 +52,8 @@ def extend_document(
 ) -> Any:
     """A new document: the file's, with `additions` (rows aligned with `file.poses`). The input is not mutated.
 
-    header: predictors, policy and what else the caller wants to be said once per file; version, skeleton, added and
-        input_sha256 are set here. It goes into `info.annotext` (COCO, Halpe); for MPII see `complete_header`.
+    header: predictors, policy, calibration and what else the caller wants to be said once per file; version, skeleton,
+        added and input_sha256 are set here. It goes into `info.annotext` (COCO, Halpe); for MPII see `complete_header`.
     skeletons: where the edges of the added keypoints come from; without it all that annotext knows.
 
     People of the file that `file.poses` lacks (skipped records) get the length and nothing else; a skipped record
@@ -138,27 +120,6 @@ def output_paths(file: AnnotationFile, output: str | Path) -> list[Path]:
     return [Path(output), header_path(output)] if file.kind == "mpii" else [Path(output)]
 
 
-def _additions_as_json(additions: Additions, offset: float) -> Iterator[_Addition]:
-    # + 0.0 turns -0.0 into 0.0.
-    xy = (np.round(additions.xy + offset, XY_DECIMALS) + 0.0).tolist()
-    visibility = additions.visibility.tolist()
-    score = (np.round(additions.score, SCORE_DECIMALS) + 0.0).tolist()
-    withheld = additions.withheld.tolist()
-    source = [[str(s) for s in row] for row in additions.source]
-    for i in range(len(additions)):
-        yield _Addition(
-            points=[p if v > 0 else None for p, v in zip(xy[i], visibility[i], strict=True)],
-            visibility=visibility[i],
-            source=source[i],
-            score=score[i],
-            candidate=[p if w else None for p, w in zip(xy[i], withheld[i], strict=True)],
-        )
-
-
-def _nothing(count: int) -> _Addition:
-    return _Addition([None] * count, [0] * count, ["none"] * count, [0.0] * count, [None] * count)
-
-
 def _extend_coco(file: AnnotationFile, additions: Additions, header: dict[str, Any], grown: Skeleton) -> Any:
     document = dict(file.document)
     position = halpe.person_category(document) if file.kind == "halpe" else keypoint_category(document)
@@ -184,7 +145,7 @@ def _extend_coco(file: AnnotationFile, additions: Additions, header: dict[str, A
     points = halpe.POINTS if file.kind == "halpe" else base
     labelled = file.poses.labelled.sum(axis=1).tolist()
     annotations = list(document["annotations"])
-    for i, (row, added) in enumerate(zip(file.rows.tolist(), _additions_as_json(additions, 0.0), strict=True)):
+    for i, (row, added) in enumerate(zip(file.rows.tolist(), blocks_as_json(additions, 0.0), strict=True)):
         annotations[row] = _extend_annotation(annotations[row], added, points, labelled[i])
     ours = set(file.rows.tolist())
     category_id = category.get("id")
@@ -192,12 +153,12 @@ def _extend_coco(file: AnnotationFile, additions: Additions, header: dict[str, A
         if row in ours or not isinstance(annotation, dict) or annotation.get("category_id") != category_id:
             continue
         if isinstance(annotation.get("keypoints", []), list):
-            annotations[row] = _extend_annotation(annotation, _nothing(count), points, None)
+            annotations[row] = _extend_annotation(annotation, nothing_added(count), points, None)
     document["annotations"] = annotations
     return document
 
 
-def _extend_annotation(annotation: Mapping[str, Any], added: _Addition, points: int, labelled: int | None) -> Any:
+def _extend_annotation(annotation: Mapping[str, Any], added: AddedPoints, points: int, labelled: int | None) -> Any:
     """labelled: points a human labelled; None for a skipped record, whose `num_keypoints` is not touched."""
     extended = dict(annotation)
     block = added.block()
@@ -218,14 +179,14 @@ def _extend_annotation(annotation: Mapping[str, Any], added: _Addition, points: 
 def _extend_mpii(file: AnnotationFile, additions: Additions) -> list[Any]:
     document = list(file.document)
     count = len(additions.keypoints)
-    for row, added in zip(file.rows.tolist(), _additions_as_json(additions, mpii.ONE_BASED), strict=True):
+    for row, added in zip(file.rows.tolist(), blocks_as_json(additions, mpii.ONE_BASED), strict=True):
         document[row] = _extend_record(document[row], added)
     ours = set(file.rows.tolist())
     for row, record in enumerate(document):
         if row in ours or not isinstance(record, dict):
             continue
         if _has_joints_to_grow(record):
-            document[row] = _extend_record(record, _nothing(count))
+            document[row] = _extend_record(record, nothing_added(count))
     return document
 
 
@@ -235,7 +196,7 @@ def _has_joints_to_grow(record: Mapping[str, Any]) -> bool:
     return bare or (isinstance(record.get("joints"), list) and isinstance(record.get("joints_vis"), list))
 
 
-def _extend_record(record: Mapping[str, Any], added: _Addition) -> Any:
+def _extend_record(record: Mapping[str, Any], added: AddedPoints) -> Any:
     extended = dict(record)
     block = {**added.block(), "visibility": added.visibility}
     joints, states = record.get("joints"), record.get("joints_vis")
@@ -334,7 +295,7 @@ def _strip_annotation(annotation: dict[str, Any], faults: Faults, row: int, coun
     if "keypoints" in block:
         stripped.pop("keypoints", None)
     else:
-        length = None if _says_nothing(block) else 3 * (points + count)
+        length = None if _saysnothing_added(block) else 3 * (points + count)
         stripped["keypoints"] = _shortened(annotation, "keypoints", 3 * count, length, faults, "annotations", row)
     if "num_keypoints" in block:
         stripped["num_keypoints"] = block["num_keypoints"]
@@ -364,12 +325,12 @@ def _strip_record(record: dict[str, Any], faults: Faults, row: int) -> Any:
         if "joints" in block:
             stripped.pop(key, None)
         else:
-            length = None if _says_nothing(block) else len(mpii.MPII16) + count
+            length = None if _saysnothing_added(block) else len(mpii.MPII16) + count
             stripped[key] = _shortened(record, key, count, length, faults, "", row)
     return stripped
 
 
-def _says_nothing(block: Mapping[str, Any]) -> bool:
+def _saysnothing_added(block: Mapping[str, Any]) -> bool:
     return all(source == "none" for source in block["source"])
 
 

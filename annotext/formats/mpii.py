@@ -6,14 +6,16 @@ Pixels are 1-based in the file and 0-based here; the shift happens in this modul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.poses import Additions, Image, Poses, Visibility
+from annotext.core.poses import Image, Poses, Visibility
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import MPII16
+from annotext.formats.blocks import parse_blocks
 from annotext.formats.jsonio import kind_of
 from annotext.formats.records import (
     EXTENDED_KEY,
@@ -22,7 +24,6 @@ from annotext.formats.records import (
     grown_skeleton,
     is_number,
     number_rows,
-    parse_blocks,
     unsafe_file_name,
 )
 
@@ -107,13 +108,7 @@ def read_mpii(
     )
     if additions is not None:
         # Estimates come back to 0-based pixels with everything else.
-        additions = Additions(
-            added,
-            additions.xy[kept] - ONE_BASED,
-            additions.visibility[kept],
-            additions.source[kept],
-            additions.score[kept],
-        )
+        additions = replace(additions.take(kept), xy=additions.xy[kept] - ONE_BASED)
     return Parsed("mpii", poses, row_array[kept], additions, header if added else None)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.poses import Additions, Poses, Source
+from annotext.core.poses import Additions, Poses
 from annotext.core.problems import Problem
 from annotext.core.skeleton import Skeleton, union
 from annotext.formats.jsonio import kind_of
@@ -25,7 +25,6 @@ MISSING = object()
 # The hint where additions are not as annotext wrote them.
 CHANGED = "the file was edited by hand or by another tool"
 
-_SOURCES = {s.value: s for s in Source}
 _DRIVE = re.compile(r"[A-Za-z]:")
 _INT64 = 2**63
 
@@ -180,63 +179,3 @@ def grown_skeleton(base: Skeleton, added: Sequence[str], known: Sequence[Skeleto
         sigma_source=whole.sigma_source,
         synonyms=base.synonyms,
     )
-
-
-def parse_blocks(
-    faults: Faults,
-    section: str,
-    rows: Sequence[int],
-    records: Sequence[dict[str, Any]],
-    keypoints: tuple[str, ...],
-    xy: NDArray[np.float64],
-    visibility: NDArray[np.uint8],
-) -> Additions:
-    """The `annotext` blocks of N records: A added keypoints, aligned with `records`; faulty ones read as nothing.
-
-    xy: (N, A, 2), visibility: (N, A): the added points as they stand in the file's keypoint arrays. Coordinates stay
-    in the file's frame.
-    """
-    n, a = len(records), len(keypoints)
-    nothing = Additions.nothing(n, keypoints)
-    out_xy, source = nothing.xy.copy(), nothing.source.copy()
-    states, scores = nothing.visibility.copy(), nothing.score.copy()
-    for i, (row, record) in enumerate(zip(rows, records, strict=True)):
-        block = record.get(EXTENDED_KEY)
-        problem = _block_problem(block, a, visibility[i])
-        if problem:
-            faults.record(section, row, EXTENDED_KEY, problem, CHANGED)
-            continue
-        assert isinstance(block, dict)
-        for j in range(a):
-            said = _SOURCES[block["source"][j]]
-            if said is Source.NONE:
-                continue
-            source[i, j] = said
-            scores[i, j] = block["score"][j]
-            states[i, j] = visibility[i, j]
-            out_xy[i, j] = xy[i, j] if visibility[i, j] > 0 else block["candidate"][j]
-    return Additions(keypoints, out_xy, states, source, scores)
-
-
-def _block_problem(block: Any, a: int, visibility: NDArray[np.uint8]) -> str:
-    if not isinstance(block, dict):
-        return "missing" if block is None else f"is {kind_of(block)}, expected an object"
-    for key in ("source", "score", "candidate"):
-        values = block.get(key)
-        if not isinstance(values, list) or len(values) != a:
-            return f"{key} must be a list of {a}"
-    for j in range(a):
-        source, score, candidate = block["source"][j], block["score"][j], block["candidate"][j]
-        if not isinstance(source, str) or source not in _SOURCES:
-            return f"source[{j}] is {source!r}, expected one of {', '.join(_SOURCES)}"
-        if not is_number(score) or not 0 <= score <= 1:
-            return f"score[{j}] is outside [0, 1]"
-        none = source == Source.NONE.value
-        has_candidate = isinstance(candidate, list) and len(candidate) == 2 and all(is_number(c) for c in candidate)
-        if candidate is not None and not has_candidate:
-            return f"candidate[{j}] must be null or [x, y]"
-        if visibility[j] > 0 and (none or has_candidate):
-            return f"point {j} has v > 0, " + ("but its source is none" if none else "and a candidate too")
-        if visibility[j] == 0 and none == has_candidate:
-            return f"point {j} has v = 0, " + ("a candidate and no source" if none else "a source and no candidate")
-    return ""

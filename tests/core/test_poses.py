@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from people import random_people
 
-from annotext.core.poses import Additions, Source
+from annotext.core.poses import Additions, Decision, Reason, Source
 from annotext.core.skeletons import COCO17, MPII16, UNION21
 
 
@@ -106,3 +106,54 @@ def test_nothing_adds_nothing() -> None:
     assert len(nothing) == 3
     assert not nothing.added.any()
     assert not nothing.withheld.any()
+
+
+def test_without_decisions_what_is_not_added_is_withheld() -> None:
+    assert _additions().decision.tolist() == [[Decision.WITHHOLD, Decision.ADD], [Decision.NONE, Decision.NONE]]
+    assert not _additions().asked.any()
+
+
+@pytest.mark.parametrize(
+    ("place", "decision", "message"),
+    [
+        ((0, 0), Decision.ADD, "what is added has visibility > 0"),
+        ((0, 1), Decision.WITHHOLD, "what is added has visibility > 0"),
+        ((0, 0), Decision.NONE, "none exactly where the source is none"),
+        ((1, 1), Decision.ASK, "none exactly where the source is none"),
+    ],
+)
+def test_a_decision_that_contradicts_the_point_is_refused(
+    place: tuple[int, int], decision: Decision, message: str
+) -> None:
+    decisions = _additions().decision.copy()
+    decisions[place] = decision
+    with pytest.raises(ValueError, match=message):
+        replace(_additions(), decision=decisions)
+
+
+def test_a_point_may_be_written_and_asked_about() -> None:
+    decisions = _additions().decision.copy()
+    decisions[0] = Decision.ASK
+    asked = replace(_additions(), decision=decisions)
+    assert asked.asked.tolist() == [[True, True], [False, False]]
+    assert asked.added.tolist() == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize(("place", "radius"), [((0, 0), -1.0), ((0, 0), np.inf), ((1, 0), 3.0)])
+def test_a_radius_is_of_a_point_that_there_is(place: tuple[int, int], radius: float) -> None:
+    radii = np.full((2, 2), np.nan)
+    radii[place] = radius
+    with pytest.raises(ValueError, match="a radius is a number of pixels"):
+        replace(_additions(), radius=radii)
+
+
+def test_an_added_point_has_no_reason_not_to_be() -> None:
+    with pytest.raises(ValueError, match="has a reason not to be"):
+        replace(_additions(), reason=np.full((2, 2), Reason.LOW_SCORE, dtype=object))
+
+
+def test_taking_people_keeps_their_additions_whole() -> None:
+    taken = _additions().take([1, 0])
+    assert taken.added.tolist() == [[False, False], [False, True]]
+    assert taken.decision.tolist() == _additions().decision[::-1].tolist()
+    assert len(_additions().take([])) == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from annotext.core.poses import Additions, Source
+from annotext.core.poses import Additions, Decision, Reason, Source, default_decision
 from annotext.core.skeletons import COCO17, UNION21
 from annotext.formats.annotations import AnnotationFile
 from annotext.formats.jsonio import dump_json
@@ -15,6 +15,12 @@ from annotext.formats.jsonio import dump_json
 HEADER = {
     "predictors": [{"name": "tiny", "sha256": "ab" * 32, "source": "teacher"}],
     "policy": {"min_score": 0.25},
+    "calibration": {
+        "sha256": "cd" * 32,
+        "predictor_sha256": "ab" * 32,
+        "keypoints": ["upper_neck", "head_top"],
+        "truth": [{"protocol": "labels", "file": "mpii_val.json", "sha256": "ef" * 32, "people": 2958}],
+    },
 }
 
 
@@ -73,7 +79,7 @@ def write(path: Path, document: Any) -> Path:
 
 
 def some_additions(file: AnnotationFile, seed: int = 0) -> Additions:
-    """Additions of every kind: derived, predicted, withheld, none; nothing for people without labels."""
+    """Additions of every kind: derived, predicted, withheld, asked, none; nothing for people without labels."""
     rng = np.random.default_rng(seed)
     keypoints = UNION21.missing_from(file.poses.skeleton)
     shape = (len(file.poses), len(keypoints))
@@ -84,10 +90,17 @@ def some_additions(file: AnnotationFile, seed: int = 0) -> Additions:
         np.array([Source.DERIVED, Source.STUDENT, Source.TEACHER, Source.CORRECTED], dtype=object), shape
     )
     source[~estimated] = Source.NONE
+    decision = default_decision(estimated, visibility)
+    decision[estimated & (rng.random(shape) < 0.3)] = Decision.ASK
+    reason = rng.choice(np.array(Reason, dtype=object), shape)
+    reason[decision == Decision.ADD] = Reason.ADDED
     return Additions(
         keypoints=keypoints,
         xy=np.where(estimated[..., None], rng.normal(50, 40, (*shape, 2)), np.nan),
         visibility=visibility,
         source=source,
         score=np.where(estimated, rng.random(shape), 0.0),
+        radius=np.where(estimated & (rng.random(shape) < 0.7), 20 * rng.random(shape), np.nan),
+        decision=decision,
+        reason=reason,
     )

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotext import __version__
-from annotext.core.poses import Additions, Source
+from annotext.core.poses import Additions, Decision, Reason, Source
 from annotext.core.problems import AnnotextError, InputError
 from annotext.core.skeletons import UNION21
 from annotext.formats.annotations import AnnotationFile, header_path, read_annotations
@@ -36,14 +36,23 @@ def _read(tmp_path: Path, document: Any, **options: Any) -> AnnotationFile:
 
 
 def _one_person(file: AnnotationFile) -> Additions:
-    """Derived pelvis, predicted thorax (hidden), withheld neck, nothing for the head top."""
+    """Derived pelvis, predicted thorax (hidden), a neck to ask about, nothing for the head top."""
     nothing = Additions.nothing(len(file.poses), ADDED)
     xy, visibility, source, score = (a.copy() for a in (nothing.xy, nothing.visibility, nothing.source, nothing.score))
     xy[0, :3] = [[30.126, 40.5], [-0.001, 50.0], [33.333333, 12.0]]
     visibility[0, :2] = [2, 1]
     source[0, :3] = [Source.DERIVED, Source.STUDENT, Source.TEACHER]
     score[0, :3] = [1.0, 0.98766, 0.1]
-    return Additions(ADDED, xy, visibility, source, score)
+    radius, decision, reason = nothing.radius.copy(), nothing.decision.copy(), nothing.reason.copy()
+    radius[0, 1:3] = [4.5678, 11.0]
+    decision[0, :3] = [Decision.ADD, Decision.ADD, Decision.ASK]
+    reason[0, 2:] = [Reason.TO_ASK, Reason.NO_PREDICTOR]
+    return Additions(ADDED, xy, visibility, source, score, radius, decision, reason)
+
+
+def _plain(additions: Additions) -> Additions:
+    """The same without what an older annotext did not write."""
+    return Additions(additions.keypoints, additions.xy, additions.visibility, additions.source, additions.score)
 
 
 def _validate(document: Any, kind: str) -> None:
@@ -62,8 +71,45 @@ def test_a_coco_annotation_gets_its_points_behind_the_human_ones(tmp_path: Path)
         "source": ["derived", "student", "teacher", "none"],
         "score": [1.0, 0.9877, 0.1, 0.0],
         "candidate": [None, None, [33.33, 12.0], None],
+        "radius": [None, 4.57, 11.0, None],
+        "decision": ["add", "add", "ask", "none"],
+        "reason": [None, None, "score below what is added unseen", "no predictor knows it"],
         "num_keypoints": 17,
     }
+
+
+def test_what_says_nothing_is_left_out(tmp_path: Path) -> None:
+    file = _read(tmp_path, coco_document())
+    block = extend_document(file, _plain(_one_person(file)), HEADER)["annotations"][0]["annotext"]
+    assert list(block) == ["source", "score", "candidate", "num_keypoints"]
+
+
+@pytest.mark.parametrize("reason", [Reason.CROWD, Reason.NO_KEYPOINTS])
+def test_what_an_annotation_says_itself_is_no_reason_to_note(tmp_path: Path, reason: Reason) -> None:
+    file = _read(tmp_path, coco_document())
+    nothing = Additions.nothing(1, ADDED)
+    additions = replace(nothing, reason=np.full((1, 4), reason, dtype=object))
+    block = extend_document(file, additions, HEADER)["annotations"][0]["annotext"]
+    assert "reason" not in block
+
+
+def test_a_file_of_an_older_annotext_reads_as_it_always_did(tmp_path: Path) -> None:
+    file = _read(tmp_path, coco_document(coco_annotation(1), coco_annotation(2)))
+    older = _plain(some_additions(file))
+    header = {k: v for k, v in HEADER.items() if k != "calibration"}
+    again = _read(tmp_path, extend_document(file, older, header)).additions
+    assert again is not None
+    assert not np.isfinite(again.radius).any()
+    assert (again.decision[older.added] == Decision.ADD).all()
+    assert (again.decision[older.withheld] == Decision.WITHHOLD).all()
+    assert (again.reason == Reason.ADDED).all()
+
+
+def test_the_schema_knows_every_decision_reason_and_source() -> None:
+    known = schema()["$defs"]
+    assert known["decision"]["enum"] == [str(d) for d in Decision]
+    assert known["reason"]["enum"] == [str(r) or None for r in Reason]
+    assert known["source"]["enum"] == [str(s) for s in Source]
 
 
 def test_the_category_grows_with_names_and_edges(tmp_path: Path) -> None:
@@ -179,6 +225,10 @@ def test_an_extended_file_reads_back_with_its_additions(tmp_path: Path, document
     assert (again.additions.source == additions.source).all()
     assert np.allclose(again.additions.score, additions.score, atol=5.1e-5)
     assert np.allclose(again.additions.xy, additions.xy, atol=5.1e-3, equal_nan=True)
+    assert np.allclose(again.additions.radius, additions.radius, atol=5.1e-3, equal_nan=True)
+    assert (again.additions.decision == additions.decision).all()
+    plain_to_see = np.isin(additions.reason, (Reason.CROWD, Reason.NO_KEYPOINTS))
+    assert (again.additions.reason == additions.reason)[~plain_to_see].all()
 
 
 @pytest.mark.parametrize("document", _base_documents(), ids=["coco", "halpe", "mpii"])
@@ -229,6 +279,16 @@ def test_an_extended_file_is_not_extended_again(tmp_path: Path, document: Any) -
         ("candidate", [[1, 2], None, [1, 2], None], "point 0 has v > 0, and a candidate too"),
         ("candidate", [None, None, None, None], "point 2 has v = 0, a source and no candidate"),
         ("candidate", [None, None, [1], None], "candidate[2] must be null or [x, y]"),
+        ("radius", [None, 1.0], "radius must be a list of 4"),
+        ("radius", [None, -1, None, None], "radius[1] must be null, or pixels"),
+        ("radius", [None, None, None, 3], "radius[3] must be null, or pixels"),
+        ("decision", ["add", "add", "hm", "none"], "decision[2] is 'hm', expected one of add, ask"),
+        ("decision", ["add", "add", "add", "none"], "decision[2] is 'add', but the point has v = 0, source teacher"),
+        ("decision", ["add", "withhold", "ask", "none"], "decision[1] is 'withhold', but the point has v = 1"),
+        ("decision", ["add", "add", "ask", "ask"], "decision[3] is 'ask', but the point has v = 0, source none"),
+        ("reason", [None, None, "no idea", None], "reason[2] is 'no idea', expected null or one of"),
+        ("reason", [None, None, "", None], "reason[2] is '', expected null or one of"),
+        ("reason", ["crowd", None, None, None], "reason[0] is 'crowd', but the point is added"),
     ],
 )
 def test_a_block_changed_by_hand_is_named(tmp_path: Path, key: str, value: Any, message: str) -> None:
