@@ -49,6 +49,7 @@ class Reason(StrEnum):
     LOW_SCORE = "score below the minimum"
     TO_ASK = "score below what is added unseen"
     OUT_OF_REACH = "no score meets the target error"
+    NOT_CALIBRATED = "no calibrated score"
     OUTSIDE_IMAGE = "outside the image"
     NO_PREDICTOR = "no predictor knows it"
     NOT_PREDICTED = "person not predicted"

@@ -81,3 +81,17 @@ class Predictions:
             score=self.score[rows],
             features={name: values[rows] for name, values in self.features.items()},
         )
+
+
+def matched(ids: NDArray[np.int64], others: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the same people stand in two lists of ids: `ids[rows] == others[them]`, in the order of `others`.
+
+    The ids of each list are unique; who is in one list only is left out.
+    """
+    if not len(ids):
+        return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
+    order = np.argsort(ids, kind="stable")
+    place = np.minimum(np.searchsorted(ids, others, sorter=order), len(ids) - 1)
+    rows = order[place]
+    them = np.flatnonzero(ids[rows] == others)
+    return rows[them], them

@@ -172,7 +172,7 @@ def missing_keypoints(own: Skeleton, others: Sequence[Skeleton]) -> tuple[str, .
 
 def _policy(min_score: float) -> Policy:
     try:
-        return Policy(min_score)
+        return Policy(min_score=min_score)
     except ValueError as error:
         raise AnnotextError(str(error)) from None
 

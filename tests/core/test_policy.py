@@ -53,7 +53,7 @@ def test_a_point_with_both_parents_labelled_is_derived_whatever_a_predictor_says
 
 
 def test_a_derived_point_is_certain() -> None:
-    additions = decide(PEOPLE, [], ADDED, Policy(1.0)).additions
+    additions = decide(PEOPLE, [], ADDED, Policy(min_score=1.0)).additions
     derived = additions.source == Source.DERIVED
     assert (additions.score[derived] == 1).all()
     assert additions.added[derived].all()
@@ -91,13 +91,13 @@ def test_a_predictor_that_did_not_see_a_person_leaves_them_to_the_next() -> None
 @given(st.floats(0, 1))
 @settings(max_examples=30, deadline=None)
 def test_a_point_is_withheld_exactly_below_the_minimum(minimum: float) -> None:
-    additions = decide(PEOPLE, [said(PEOPLE)], ADDED, Policy(minimum)).additions
+    additions = decide(PEOPLE, [said(PEOPLE)], ADDED, Policy(min_score=minimum)).additions
     predicted = additions.source == Source.TEACHER
     assert np.array_equal(additions.withheld[predicted], additions.score[predicted] < minimum)
 
 
 def test_a_withheld_point_keeps_its_candidate_source_and_score() -> None:
-    decisions = decide(PEOPLE, [said(PEOPLE, score=0.25)], ADDED, Policy(0.5))
+    decisions = decide(PEOPLE, [said(PEOPLE, score=0.25)], ADDED, Policy(min_score=0.5))
     withheld = decisions.additions.withheld
     assert withheld[GAINS, column("head_top")].all()
     assert np.isfinite(decisions.additions.xy[withheld]).all()
@@ -124,7 +124,7 @@ def test_a_prediction_that_says_what_lies_outside_is_believed() -> None:
 
 
 def test_crowds_and_people_without_labels_gain_nothing() -> None:
-    decisions = decide(PEOPLE, [said(PEOPLE, score=1.0)], ADDED, Policy(0.0))
+    decisions = decide(PEOPLE, [said(PEOPLE, score=1.0)], ADDED, Policy(min_score=0.0))
     assert (~GAINS).sum() > 3
     assert (decisions.additions.source[~GAINS] == Source.NONE).all()
     assert (decisions.reason[PEOPLE.crowd] == Reason.CROWD).all()
@@ -132,7 +132,7 @@ def test_crowds_and_people_without_labels_gain_nothing() -> None:
 
 
 def test_nothing_is_left_without_a_reason() -> None:
-    decisions = decide(PEOPLE, [said(PEOPLE)], ADDED, Policy(0.5))
+    decisions = decide(PEOPLE, [said(PEOPLE)], ADDED, Policy(min_score=0.5))
     assert np.array_equal(decisions.reason == Reason.ADDED, decisions.additions.added)
 
 
@@ -151,4 +151,4 @@ def test_a_person_whose_image_could_not_be_used_was_not_predicted() -> None:
 @pytest.mark.parametrize("minimum", [-0.1, 1.1, float("nan")])
 def test_a_minimum_outside_0_to_1_is_refused(minimum: float) -> None:
     with pytest.raises(ValueError, match="min_score"):
-        Policy(minimum)
+        Policy(min_score=minimum)
