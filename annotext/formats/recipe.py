@@ -18,6 +18,7 @@ from typing import Any, Literal
 import tomli_w
 
 from annotext.core.problems import InputError, Problem
+from annotext.formats.policy_recipe import PolicyRecipe
 from annotext.formats.toml_tables import build, demand, plain
 
 MODELS = ("nano", "rtmpose-t", "rtmpose-s", "rtmpose-m")
@@ -299,7 +300,8 @@ class RuntimeRecipe:
 @dataclass(frozen=True)
 class Recipe:
     """A whole recipe. seed: of weights, shuffling and augmentation. final: [augment.final], or None. teacher: the
-    [[teacher]] tables, weighed as [distil] says. validation: the [[validation]] tables."""
+    [[teacher]] tables, weighed as [distil] says. validation: the [[validation]] tables. policy: how `extend` decides
+    with the student where nobody says otherwise; it changes nothing about the training."""
 
     name: str
     student: StudentRecipe
@@ -313,6 +315,7 @@ class Recipe:
     distil: DistilRecipe | None = None
     validation: tuple[ValidationRecipe, ...] = ()
     runtime: RuntimeRecipe = field(default_factory=RuntimeRecipe)
+    policy: PolicyRecipe = field(default_factory=PolicyRecipe)
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """TOML tables as dataclasses that check themselves, and back; nothing here knows what a recipe is.
 
-A dataclass's field is a key of its table. `Invalid`, raised by `demand` in a `__post_init__`, names the field that does
-not fit; every problem of a document is reported with its place, an unknown key with a guess at what was meant.
+A dataclass's field is a key of its table; a field that is a mapping is a table whose keys are free. `Invalid`, raised
+by `demand` in a `__post_init__`, names the field that does not fit; every problem of a document is reported with its
+place, an unknown key with a guess at what was meant.
 """
 
 from __future__ import annotations
@@ -85,6 +86,11 @@ def _value(hint: Any, value: Any, pointer: str, report: Callable[..., None]) -> 
             f"did you mean {close[0]}?" if close else "",
         )
         return None
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            report(pointer, f"expected a table, got {_said(value)}")
+            return None
+        return {key: _value(arguments[1], v, f"{pointer}.{key}", report) for key, v in value.items()}
     if origin is tuple:
         if not isinstance(value, list):
             report(pointer, f"expected a list, got {_said(value)}")
@@ -127,6 +133,8 @@ def plain(value: Any) -> Any:
         return dict(sorted(values.items(), key=lambda item: _is_table(item[1])))
     if isinstance(value, tuple):
         return [plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {key: plain(v) for key, v in value.items()}
     return value
 
 

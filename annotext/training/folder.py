@@ -33,6 +33,7 @@ FILES = (
     "student.onnx",
     "card.json",
     "evaluation.json",
+    "calibration.json",
     PREFLIGHT_PICTURE,
     PREFLIGHT_REPORT,
 )
@@ -40,9 +41,9 @@ FOLDERS = (CHECKPOINTS, "tensorboard")
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """sha256 of what a run's result depends on: all of the recipe but [runtime] and where files lie."""
+    """sha256 of what a run's result depends on: all of the recipe but [runtime], [policy] and where files lie."""
     document = recipe_document(recipe)
-    del document["runtime"]
+    del document["runtime"], document["policy"]
     for data in document["data"]:
         del data["root"]
     for validation in document["validation"]:

@@ -1,7 +1,7 @@
 """Finished runs as a comparison needs them: read, checked, and put into groups that differ by their seed only.
 
-A group is one student trained several times. What decides is the run's own recipe.toml without its name, seed, paths
-and [runtime]; how many people it was trained on; and the validation people it was judged on.
+A group is one student trained several times. What decides is the run's own recipe.toml without its name, seed, paths,
+[runtime] and [policy]; how many people it was trained on; and the validation people it was judged on.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _people(data: Mapping[str, Any]) -> int:
 
 def _settings(recipe: Mapping[str, Any]) -> dict[str, str]:
     """`student.input` -> its JSON, for everything that makes two runs different students."""
-    left_out = {"name", "seed", "runtime"}
+    left_out = {"name", "seed", "runtime", "policy"}
     flat = dict(_leaves({k: v for k, v in recipe.items() if k not in left_out}, ""))
     paths = ("root", "source", "checkpoint")
     return {k: json.dumps(v) for k, v in sorted(flat.items()) if k.rpartition(".")[2] not in paths}
