@@ -1,0 +1,70 @@
+"""`annotext predict`: what predictors say about the people of an annotation file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PASSES_HELP = (
+    "Further looks at each person, separated by commas: flip (mirrored; costs one more run), shift (moved a little "
+    "to two sides; costs two). Each tells how far the point then moves, which calibration uses."
+)
+
+
+def predict(
+    annotations: Annotated[Path, typer.Argument(help="A COCO, MPII or Halpe annotation file.", readable=False)],
+    images: Annotated[
+        Path, typer.Option("--images", help="The folder its image names are relative to.", readable=False)
+    ],
+    predictor: Annotated[
+        list[Path],
+        typer.Option(
+            "--predictor",
+            help="A run of `annotext train`, a card, or an ONNX model with a card beside it; may be repeated.",
+            readable=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The parquet file to write.", readable=False)],
+    passes: Annotated[str | None, typer.Option("--passes", help=PASSES_HELP)] = None,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Also people with a box and no labelled keypoint; never crowds.")
+    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is faulty, and list it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Write what predictors say about every person: all their keypoints, labelled or not, with scores and features.
+
+    `annotext extend`, `decide` and `calibrate` work on such a file without images or models.
+    """
+    from annotext.cli.output import print_report
+    from annotext.cli.progress import people_progress
+    from annotext.workflows.predict import predict as run
+
+    names = parse_passes(passes)
+    with people_progress("predicting") as progress:
+        result = run(
+            annotations,
+            images,
+            predictor,
+            output,
+            passes=names,
+            unlabelled=unlabelled,
+            skip_bad=skip_bad,
+            force=force,
+            progress=progress,
+        )
+    print_report(result, as_json=as_json)
+
+
+def parse_passes(text: str | None) -> tuple[str, ...]:
+    """`flip,shift` as names; raises typer.BadParameter for a name that is none."""
+    from annotext.predictors.passes import PASSES
+
+    names = tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+    for name in names:
+        if name not in PASSES:
+            raise typer.BadParameter(f"there is no pass {name!r}, only {', '.join(PASSES)}")
+    return names

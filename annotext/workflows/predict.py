@@ -1,0 +1,198 @@
+"""Ask predictors about the people of an annotation file, and keep all they say: the slow half of `extend`, alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.markup import escape
+
+from annotext.core.policy import gains_keypoints
+from annotext.core.poses import Poses
+from annotext.core.predictions import Predictions, PredictorIdentity
+from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.formats.outputs import check_output
+from annotext.formats.predictions import write_predictions
+from annotext.predictors.load import load_predictor
+from annotext.predictors.passes import PASSES, PredictorWithPasses
+from annotext.predictors.pipeline import predict as ask
+from annotext.predictors.predictor import Predictor
+from annotext.workflows.skipped import skipped_lines
+
+
+@dataclass(frozen=True)
+class PredictReport:
+    """What one run of `predict` did.
+
+    people: `in_file`, `asked` and what the others are: `without_keypoints`, `crowd`. images: with people to predict.
+    predictors: who was asked, with how many `people` were predicted, `keypoints` and `features`.
+    skipped: records and images that --skip-bad dropped.
+    seconds: spent predicting; not part of `to_dict`, which is the same for the same input.
+    """
+
+    annotations: str
+    output: str
+    kind: str
+    skeleton: str
+    people: Mapping[str, int]
+    images: int
+    passes: tuple[str, ...]
+    predictors: tuple[Mapping[str, Any], ...]
+    skipped: tuple[Problem, ...]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, stable order, no times."""
+        return {
+            "annotations": self.annotations,
+            "output": self.output,
+            "format": self.kind,
+            "skeleton": self.skeleton,
+            "people": dict(self.people),
+            "images": self.images,
+            "passes": list(self.passes),
+            "predictors": [dict(p) for p in self.predictors],
+            "skipped": [p.to_dict() for p in self.skipped],
+        }
+
+    def summary(self) -> str:
+        """What a person wants to read, in rich markup."""
+        people = self.people
+        lines = [
+            f"[bold]{escape(self.output)}[/]: {people['asked']} of {people['in_file']} people on {self.images} images"
+        ]
+        others = [f"{people[key]} {text}" for key, text in _NOT_ASKED.items() if people[key]]
+        if others:
+            lines.append(f"  not asked about: {', '.join(others)}")
+        for p in self.predictors:
+            lines.append(f"  {escape(p['name'])} ({p['source']}, sha256 {p['sha256'][:12]}): {p['people']} people")
+            lines.append(f"    {len(p['keypoints'])} keypoints, each with score, {', '.join(p['features'])}")
+        again = sum(PASSES[p] for p in self.passes)
+        looks = f", each looked at {1 + again} times ({', '.join(self.passes)})" if again else ""
+        lines.append(
+            f"  in {self.seconds:.1f} s: {people['asked'] / max(self.seconds, 1e-9):.1f} people/s by "
+            f"{len(self.predictors)} predictor{'s' if len(self.predictors) > 1 else ''}{looks}"
+        )
+        return "\n".join([*lines, *skipped_lines(self.skipped)])
+
+
+_NOT_ASKED = {"without_keypoints": "without labelled keypoints", "crowd": "crowds"}
+
+
+def predict(
+    annotations: Path,
+    images: Path,
+    predictors: Sequence[Path | Predictor],
+    output: Path,
+    *,
+    passes: Collection[str] = (),
+    unlabelled: bool = False,
+    skip_bad: bool = False,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> PredictReport:
+    """Write to `output`, a parquet file, what `predictors` say about the file's people: all their keypoints.
+
+    What a person labelled is predicted too: calibration and anchoring live on the difference.
+
+    images: folder that the file's image names are relative to. The rest as for `predict_people`; skip_bad: leave out
+    faulty records and images, and list them. Raises InputError or AnnotextError for what is wrong, before anything is
+    predicted where it can be known.
+    """
+    inputs = [annotations, *(p for p in predictors if isinstance(p, Path))]
+    check_output(output, force=force, inputs=inputs)
+    file = read_annotations(annotations, skip_bad=skip_bad)
+    asked = people_to_ask(file.poses, unlabelled=unlabelled)
+    if not asked.any():
+        hint = "" if unlabelled else "--unlabelled takes people without labelled keypoints too"
+        raise InputError.single(annotations, "", "has nobody to predict", hint)
+    skipped = list(file.skipped)
+    started = time.perf_counter()
+    said = predict_people(
+        file,
+        images,
+        predictors,
+        passes=passes,
+        unlabelled=unlabelled,
+        on_bad=skipped.append if skip_bad else None,
+        progress=progress,
+    )
+    seconds = time.perf_counter() - started
+    write_predictions(output, said, input_sha256=file.sha256, force=force, inputs=inputs)
+    return PredictReport(
+        annotations=str(annotations),
+        output=str(output),
+        kind=file.kind,
+        skeleton=file.poses.skeleton.name,
+        people={
+            "in_file": len(file.poses),
+            "asked": int(asked.sum()),
+            "without_keypoints": int((~asked & ~file.poses.crowd).sum()),
+            "crowd": int(file.poses.crowd.sum()),
+        },
+        images=len(np.unique(file.poses.image_index[asked])),
+        passes=tuple(p for p in PASSES if p in passes),
+        predictors=tuple(_said_by(p) for p in said),
+        skipped=tuple(skipped),
+        seconds=seconds,
+    )
+
+
+def predict_people(
+    file: AnnotationFile,
+    images: Path,
+    predictors: Sequence[Path | Predictor],
+    *,
+    passes: Collection[str] = (),
+    unlabelled: bool = False,
+    on_bad: Callable[[Problem], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Predictions]:
+    """What each of `predictors` says about the people of `file`, from their boxes; labels are not looked at.
+
+    predictors: paths (see `load_predictor`) or loaded ones. passes: further looks, of `PASSES`; each gives a feature.
+    unlabelled: also people without a labelled keypoint; crowds never. on_bad, progress: see `pipeline.predict`.
+    Raises AnnotextError without predictors, for two of one name or an unknown pass, InputError for what cannot be read.
+    """
+    people = file.poses.take(people_to_ask(file.poses, unlabelled=unlabelled))
+    return ask(load_predictors(predictors, passes), people, images, on_bad=on_bad, progress=progress)
+
+
+def people_to_ask(poses: Poses, *, unlabelled: bool) -> NDArray[np.bool_]:
+    """(N,) bool: people that predictors are asked about."""
+    return ~poses.crowd if unlabelled else gains_keypoints(poses)
+
+
+def load_predictors(predictors: Sequence[Path | Predictor], passes: Collection[str] = ()) -> list[Predictor]:
+    """All of them ready to run, with these further passes. Raises what `predict_people` says."""
+    if not predictors:
+        raise AnnotextError("there is nothing to predict with: give --predictor")
+    unknown = [p for p in passes if p not in PASSES]
+    if unknown:
+        raise AnnotextError(f"there is no pass {', '.join(unknown)}, only {', '.join(PASSES)}")
+    loaded = [load_predictor(p) if isinstance(p, Path) else p for p in predictors]
+    twice = [name for name, n in Counter(p.identity.name for p in loaded).items() if n > 1]
+    if twice:
+        raise AnnotextError(f"two predictors are named {', '.join(twice)}: give each card its own name")
+    return [PredictorWithPasses(p, passes) for p in loaded] if passes else loaded
+
+
+def identity_dict(identity: PredictorIdentity) -> dict[str, str]:
+    """Who predicted, as reports and headers say it."""
+    return {"name": identity.name, "sha256": identity.sha256, "source": str(identity.source)}
+
+
+def _said_by(said: Predictions) -> dict[str, Any]:
+    return {
+        **identity_dict(said.predictor),
+        "people": len(said),
+        "keypoints": list(said.skeleton.keypoints),
+        "features": list(said.features),
+    }
