@@ -137,6 +137,8 @@ def decide(
     keypoints: Sequence[str],
     policy: Policy,
     trusted: TrustedPoints | None = None,
+    *,
+    eligible: NDArray[np.bool_] | None = None,
 ) -> Decisions:
     """What each of N people gains of the A `keypoints`.
 
@@ -146,9 +148,10 @@ def decide(
     from the score up that meets the policy's target error, and asked about below; a person for whom there is no
     calibrated score is asked about at best. Of other keypoints, points are added from the policy's minimum up. Points
     outside the image are withheld. What is not added keeps coordinates, source and score, with visibility 0.
+    eligible: (N,) bool, who may gain something; without it those of `gains_keypoints`.
     """
     keypoints = tuple(keypoints)
-    eligible = gains_keypoints(poses)
+    eligible = gains_keypoints(poses) if eligible is None else eligible
     limits = _limits(keypoints, policy, trusted)
     found = _Estimates.derived(poses, keypoints, eligible)
     for prediction in predictions:

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     NO_PREDICTOR = "no predictor knows it"
     NOT_PREDICTED = "person not predicted"
     NO_KEYPOINTS = "person without labelled keypoints"
+    FEW_POINTS = "too few sure points of the person"
     CROWD = "crowd"
 
 

@@ -19,6 +19,7 @@ from annotext.formats.jsonio import kind_of, read_json
 from annotext.formats.mpii import is_extended, is_mpii, read_mpii
 from annotext.formats.records import Faults, Kind
 from annotext.formats.skeletons import known_skeletons
+from annotext.formats.unlabelled import PseudoLabels
 
 _FORMATS = "a COCO or Halpe file (an object with images, annotations, categories) or an MPII file (a list of records)"
 
@@ -36,6 +37,9 @@ class AnnotationFile:
     additions: of an extended file, aligned with poses, candidates included; else None.
     header: `info.annotext` (MPII: of the file beside it) of an extended file; else None.
     skipped: what `skip_bad` dropped. The records stay in the document.
+    image_ids: the file's ids of `poses.images`; MPII has none.
+    pseudo: of an extended file in which people without labels were labelled whole; else None. Their own keypoints are
+        nobody's labels: they are here, and not in `poses`.
     """
 
     path: Path
@@ -47,6 +51,8 @@ class AnnotationFile:
     additions: Additions | None = None
     header: dict[str, Any] | None = None
     skipped: tuple[Problem, ...] = ()
+    image_ids: tuple[int | str, ...] = ()
+    pseudo: PseudoLabels | None = None
 
 
 def header_path(path: str | Path) -> Path:
@@ -87,5 +93,15 @@ def read_annotations(
     if faults.records and not len(parsed.poses):
         raise InputError(faults.records)
     return AnnotationFile(
-        path, parsed.kind, document, sha256, parsed.poses, parsed.rows, parsed.additions, parsed.header, faults.records
+        path=path,
+        kind=parsed.kind,
+        document=document,
+        sha256=sha256,
+        poses=parsed.poses,
+        rows=parsed.rows,
+        additions=parsed.additions,
+        header=parsed.header,
+        skipped=faults.records,
+        image_ids=parsed.image_ids,
+        pseudo=parsed.pseudo,
     )

@@ -100,11 +100,13 @@ def parse_blocks(
     keypoints: tuple[str, ...],
     xy: NDArray[np.float64],
     visibility: NDArray[np.uint8],
+    *,
+    name: str = EXTENDED_KEY,
 ) -> Additions:
     """The `annotext` blocks of N records: A added keypoints, aligned with `records`; faulty ones read as nothing.
 
     xy: (N, A, 2), visibility: (N, A): the added points as they stand in the file's keypoint arrays. Coordinates stay
-    in the file's frame.
+    in the file's frame. name: what messages call a block.
     """
     n, a = len(records), len(keypoints)
     nothing = Additions.nothing(n, keypoints)
@@ -115,7 +117,7 @@ def parse_blocks(
         block = record.get(EXTENDED_KEY)
         problem = _block_problem(block, a, visibility[i])
         if problem:
-            faults.record(section, row, EXTENDED_KEY, problem, CHANGED)
+            faults.record(section, row, name, problem, CHANGED)
             continue
         assert isinstance(block, dict)
         if "reason" in block:

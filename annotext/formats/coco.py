@@ -29,6 +29,7 @@ from annotext.formats.records import (
     unsafe_file_name,
 )
 from annotext.formats.skeletons import skeleton_of_names
+from annotext.formats.unlabelled import parse_pseudo_labels, without_pseudo_labels
 
 _LISTS = ("images", "annotations", "categories")
 
@@ -176,13 +177,17 @@ def read_annotated_people(
     k, a = len(layout.skeleton), len(added)
     own_xy, own_states = _read_points(triples[:, :k], rows, faults, layout, 0)
     xy, states = own_xy, own_states
-    additions = None
+    additions, pseudo = None, None
     if added:
         plain = replace(layout, labelled_from=None)
         added_xy, added_states = _read_points(triples[:, layout.points :], rows, faults, plain, layout.points)
         additions = parse_blocks(
             faults, "annotations", rows, records, added, triples[:, layout.points :, :2], added_states
         )
+        pseudo = parse_pseudo_labels(
+            faults, "annotations", rows, records, layout.skeleton.keypoints, triples[:, :k, :2], own_states
+        )
+        own_xy, own_states = without_pseudo_labels(own_xy, own_states, pseudo)
         xy = np.concatenate([own_xy, added_xy], axis=1)
         states = np.concatenate([own_states, added_states], axis=1)
 
@@ -207,7 +212,15 @@ def read_annotated_people(
     assert poses.xy.shape[1] == k + a
     if additions is not None:
         additions = additions.take(kept)
-    return Parsed(layout.kind, poses, row_array[kept], additions, header_of(document))
+    return Parsed(
+        kind=layout.kind,
+        poses=poses,
+        rows=row_array[kept],
+        additions=additions,
+        header=header_of(document),
+        image_ids=tuple(i for i, keep in zip(index_of_id, keep_images, strict=True) if keep),
+        pseudo=None if pseudo is None else pseudo.take(kept),
+    )
 
 
 def _no_category(document: Mapping[str, Any], faults: Faults) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 import orjson
 
 from annotext import __version__
-from annotext.core.poses import Additions
+from annotext.core.poses import Additions, Source
 from annotext.core.problems import AnnotextError, InputError
 from annotext.core.skeleton import Skeleton
 from annotext.formats import halpe, mpii
@@ -25,6 +25,19 @@ from annotext.formats.jsonio import dump_json, kind_of
 from annotext.formats.outputs import check_output, writing
 from annotext.formats.records import CHANGED, EXTENDED_KEY, Faults, grown_skeleton, is_count
 from annotext.formats.skeletons import known_skeletons
+from annotext.formats.unlabelled import (
+    DETECTION,
+    NEW,
+    OWN,
+    Unlabelled,
+    filled_joints,
+    filled_keypoints,
+    is_new,
+    new_annotations,
+    own_blocks,
+    restored_joints,
+    restored_keypoints,
+)
 
 # How the files of HRNet and MMPose write a joint that is not there.
 MPII_MISSING = [-1.0, -1.0]
@@ -48,12 +61,14 @@ def extend_document(
     additions: Additions,
     header: Mapping[str, Any],
     *,
+    unlabelled: Unlabelled | None = None,
     skeletons: Mapping[str, Skeleton] | None = None,
 ) -> Any:
     """A new document: the file's, with `additions` (rows aligned with `file.poses`). The input is not mutated.
 
     header: predictors, policy, calibration and what else the caller wants to be said once per file; version, skeleton,
         added and input_sha256 are set here. It goes into `info.annotext` (COCO, Halpe); for MPII see `complete_header`.
+    unlabelled: whole poses of people nobody labelled.
     skeletons: where the edges of the added keypoints come from; without it all that annotext knows.
 
     People of the file that `file.poses` lacks (skipped records) get the length and nothing else; a skipped record
@@ -67,14 +82,27 @@ def extend_document(
         raise ValueError(
             f"{file.path}: additions must be keypoints that {file.poses.skeleton.name} lacks, at least one"
         )
+    if unlabelled is not None:
+        _check_unlabelled(file, unlabelled)
     known = known_skeletons() if skeletons is None else skeletons
     try:
         grown = grown_skeleton(file.poses.skeleton, additions.keypoints, tuple(known.values()))
     except ValueError as error:
         raise AnnotextError(f"{file.path}: {error}; describe its skeleton in a TOML file") from None
     if file.kind == "mpii":
-        return _extend_mpii(file, additions)
-    return _extend_coco(file, additions, complete_header(file, additions, header), grown)
+        return _extend_mpii(file, additions, unlabelled)
+    return _extend_coco(file, additions, complete_header(file, additions, header), grown, unlabelled)
+
+
+def _check_unlabelled(file: AnnotationFile, unlabelled: Unlabelled) -> None:
+    """Raises ValueError for whole poses that belong to another file, or to somebody who has labels."""
+    own = unlabelled.own
+    if len(own) != len(file.poses) or own.keypoints != file.poses.skeleton.keypoints:
+        raise ValueError(f"{file.path}: {len(own)} whole poses of {len(own.keypoints)} keypoints do not fit it")
+    if ((own.source != Source.NONE).any(axis=1) & (file.poses.has_keypoints | file.poses.crowd)).any():
+        raise ValueError(f"{file.path}: somebody with labels, or a crowd, would be labelled whole")
+    if unlabelled.new is not None and file.kind == "mpii":
+        raise ValueError(f"{file.path}: an MPII file takes no new people")
 
 
 def complete_header(file: AnnotationFile, additions: Additions, header: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,6 +126,7 @@ def write_extended(
     output: str | Path,
     *,
     force: bool,
+    unlabelled: Unlabelled | None = None,
     skeletons: Mapping[str, Skeleton] | None = None,
 ) -> None:
     """Write the extended file; for MPII also its header, `<output>.annotext.json`. Each is written whole or not at all.
@@ -107,7 +136,7 @@ def write_extended(
     """
     for path in output_paths(file, output):
         check_output(path, force=force, inputs=[file.path])
-    document = extend_document(file, additions, header, skeletons=skeletons)
+    document = extend_document(file, additions, header, unlabelled=unlabelled, skeletons=skeletons)
     with writing(output, force=force, inputs=[file.path]) as temporary:
         temporary.write_bytes(dump_json(document))
         if file.kind == "mpii":
@@ -120,7 +149,13 @@ def output_paths(file: AnnotationFile, output: str | Path) -> list[Path]:
     return [Path(output), header_path(output)] if file.kind == "mpii" else [Path(output)]
 
 
-def _extend_coco(file: AnnotationFile, additions: Additions, header: dict[str, Any], grown: Skeleton) -> Any:
+def _extend_coco(
+    file: AnnotationFile,
+    additions: Additions,
+    header: dict[str, Any],
+    grown: Skeleton,
+    unlabelled: Unlabelled | None,
+) -> Any:
     document = dict(file.document)
     position = halpe.person_category(document) if file.kind == "halpe" else keypoint_category(document)
     assert position is not None, "the reader accepted this file"
@@ -145,8 +180,10 @@ def _extend_coco(file: AnnotationFile, additions: Additions, header: dict[str, A
     points = halpe.POINTS if file.kind == "halpe" else base
     labelled = file.poses.labelled.sum(axis=1).tolist()
     annotations = list(document["annotations"])
-    for i, (row, added) in enumerate(zip(file.rows.tolist(), blocks_as_json(additions, 0.0), strict=True)):
-        annotations[row] = _extend_annotation(annotations[row], added, points, labelled[i])
+    own = own_blocks(unlabelled and unlabelled.own, len(additions), 0.0)
+    gained = zip(file.rows.tolist(), blocks_as_json(additions, 0.0), own, strict=True)
+    for i, (row, added, whole) in enumerate(gained):
+        annotations[row] = _extend_annotation(annotations[row], added, points, labelled[i], whole)
     ours = set(file.rows.tolist())
     category_id = category.get("id")
     for row, annotation in enumerate(annotations):
@@ -154,33 +191,50 @@ def _extend_coco(file: AnnotationFile, additions: Additions, header: dict[str, A
             continue
         if isinstance(annotation.get("keypoints", []), list):
             annotations[row] = _extend_annotation(annotation, nothing_added(count), points, None)
+    if unlabelled is not None and unlabelled.new is not None:
+        for annotation, own_points, added in new_annotations(unlabelled.new, points):
+            extended = _extend_annotation(annotation, added, points, 0, own_points)
+            found = {NEW: True, DETECTION: annotation[EXTENDED_KEY][DETECTION]}
+            annotations.append({**extended, EXTENDED_KEY: {**found, **extended[EXTENDED_KEY]}})
     document["annotations"] = annotations
     return document
 
 
-def _extend_annotation(annotation: Mapping[str, Any], added: AddedPoints, points: int, labelled: int | None) -> Any:
-    """labelled: points a human labelled; None for a skipped record, whose `num_keypoints` is not touched."""
+def _extend_annotation(
+    annotation: Mapping[str, Any],
+    added: AddedPoints,
+    points: int,
+    labelled: int | None,
+    own: AddedPoints | None = None,
+) -> Any:
+    """labelled: points a human labelled; None for a skipped record, whose `num_keypoints` is not touched.
+
+    own: what the annotation's own keypoints get, of a person without labels.
+    """
     extended = dict(annotation)
     block = added.block()
     if "keypoints" not in annotation:
         block["keypoints"] = None
     extended["keypoints"] = list(annotation.get("keypoints", [0] * (3 * points)))
+    if own is not None:
+        extended["keypoints"], block[OWN] = filled_keypoints(extended["keypoints"], own)
     for xy, v in zip(added.points, added.visibility, strict=True):
         extended["keypoints"] += [0, 0, 0] if xy is None else [*xy, v]
     if "num_keypoints" in annotation:
         block["num_keypoints"] = annotation["num_keypoints"]
     if labelled is not None:
-        new = sum(v > 0 for v in added.visibility)
+        new = sum(v > 0 for v in (*added.visibility, *(own.visibility if own else ())))
         extended["num_keypoints"] = annotation.get("num_keypoints", labelled) + new
     extended[EXTENDED_KEY] = block
     return extended
 
 
-def _extend_mpii(file: AnnotationFile, additions: Additions) -> list[Any]:
+def _extend_mpii(file: AnnotationFile, additions: Additions, unlabelled: Unlabelled | None) -> list[Any]:
     document = list(file.document)
     count = len(additions.keypoints)
-    for row, added in zip(file.rows.tolist(), blocks_as_json(additions, mpii.ONE_BASED), strict=True):
-        document[row] = _extend_record(document[row], added)
+    own = own_blocks(unlabelled and unlabelled.own, len(additions), mpii.ONE_BASED)
+    for row, added, whole in zip(file.rows.tolist(), blocks_as_json(additions, mpii.ONE_BASED), own, strict=True):
+        document[row] = _extend_record(document[row], added, whole)
     ours = set(file.rows.tolist())
     for row, record in enumerate(document):
         if row in ours or not isinstance(record, dict):
@@ -196,16 +250,19 @@ def _has_joints_to_grow(record: Mapping[str, Any]) -> bool:
     return bare or (isinstance(record.get("joints"), list) and isinstance(record.get("joints_vis"), list))
 
 
-def _extend_record(record: Mapping[str, Any], added: AddedPoints) -> Any:
+def _extend_record(record: Mapping[str, Any], added: AddedPoints, own: AddedPoints | None = None) -> Any:
     extended = dict(record)
     block = {**added.block(), "visibility": added.visibility}
     joints, states = record.get("joints"), record.get("joints_vis")
     if joints is None or states is None:
         block["joints"] = None
         joints, states = [MPII_MISSING] * len(mpii.MPII16), [0] * len(mpii.MPII16)
+    labelled = sum(v == 1 for v in states)
+    if own is not None:
+        joints, states, block[OWN] = filled_joints(joints, states, own, MPII_MISSING, bare="joints" in block)
     extended["joints"] = [*joints, *(MPII_MISSING if xy is None else xy for xy in added.points)]
     extended["joints_vis"] = [*states, *(int(v > 0) for v in added.visibility)]
-    block["num_keypoints"] = sum(v == 1 for v in states)
+    block["num_keypoints"] = labelled
     extended[EXTENDED_KEY] = block
     return extended
 
@@ -268,6 +325,7 @@ def _strip_coco(document: Mapping[str, Any], faults: Faults) -> Any:
         and (annotation.get("category_id") == category.get("id") or EXTENDED_KEY in annotation)
         else annotation
         for row, annotation in enumerate(document["annotations"])
+        if not is_new(annotation)
     ]
     return stripped
 
@@ -297,6 +355,8 @@ def _strip_annotation(annotation: dict[str, Any], faults: Faults, row: int, coun
     else:
         length = None if _saysnothing_added(block) else 3 * (points + count)
         stripped["keypoints"] = _shortened(annotation, "keypoints", 3 * count, length, faults, "annotations", row)
+        if OWN in block:
+            stripped["keypoints"] = restored_keypoints(block[OWN], points, faults, row)
     if "num_keypoints" in block:
         stripped["num_keypoints"] = block["num_keypoints"]
     else:
@@ -327,6 +387,8 @@ def _strip_record(record: dict[str, Any], faults: Faults, row: int) -> Any:
         else:
             length = None if _saysnothing_added(block) else len(mpii.MPII16) + count
             stripped[key] = _shortened(record, key, count, length, faults, "", row)
+            if OWN in block:
+                stripped[key] = restored_joints(block[OWN], key, faults, row)
     return stripped
 
 

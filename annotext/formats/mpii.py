@@ -26,6 +26,7 @@ from annotext.formats.records import (
     number_rows,
     unsafe_file_name,
 )
+from annotext.formats.unlabelled import OWN, parse_pseudo_labels, without_pseudo_labels
 
 # Pixels of the file minus pixels of annotext.
 ONE_BASED = 1.0
@@ -87,10 +88,14 @@ def read_mpii(
     hidden = _hidden(records, rows, faults, k)
     states[:, :k][labelled[:, :k] & hidden] = Visibility.HIDDEN
     xy = np.where(labelled[..., None], xy_file - ONE_BASED, np.nan)
-    additions = None
+    additions, pseudo = None, None
     if added:
         states[:, k:] = _added_states(records, rows, faults, labelled[:, k:])
         additions = parse_blocks(faults, "", rows, records, added, xy_file[:, k:], states[:, k:])
+        pseudo = parse_pseudo_labels(
+            faults, "", rows, records, MPII16.keypoints, xy_file[:, :k], _own_states(records, states[:, :k])
+        )
+        xy[:, :k], states[:, :k] = without_pseudo_labels(xy[:, :k], states[:, :k], pseudo)
 
     row_array = np.array(rows, dtype=np.int64)
     kept = faults.good("", row_array)
@@ -109,7 +114,10 @@ def read_mpii(
     if additions is not None:
         # Estimates come back to 0-based pixels with everything else.
         additions = replace(additions.take(kept), xy=additions.xy[kept] - ONE_BASED)
-    return Parsed("mpii", poses, row_array[kept], additions, header if added else None)
+    if pseudo is not None:
+        pseudo = pseudo.take(kept)
+        pseudo = replace(pseudo, own=replace(pseudo.own, xy=pseudo.own.xy - ONE_BASED))
+    return Parsed("mpii", poses, row_array[kept], additions, header if added else None, pseudo=pseudo)
 
 
 def _images(
@@ -207,6 +215,18 @@ def _added_states(
         else:
             states[i] = said
     return states
+
+
+def _own_states(records: Sequence[dict[str, Any]], states: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, K) visibility of the records' own points: the block's, where it has one that agrees with joints_vis."""
+    told = states.copy()
+    for i, record in enumerate(records):
+        block = record.get(EXTENDED_KEY)
+        own = block.get(OWN) if isinstance(block, dict) else None
+        said = own.get("visibility") if isinstance(own, dict) else None
+        if isinstance(said, list) and [v in (1, 2) for v in said] == (states[i] > 0).tolist():
+            told[i] = [v if v in (1, 2) else 0 for v in said]
+    return told
 
 
 def _head_size(records: Sequence[dict[str, Any]], rows: Sequence[int], faults: Faults) -> NDArray[np.float64]:

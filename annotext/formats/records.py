@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from annotext.core.poses import Additions, Poses
 from annotext.core.problems import Problem
 from annotext.core.skeleton import Skeleton, union
 from annotext.formats.jsonio import kind_of
+
+if TYPE_CHECKING:
+    from annotext.formats.unlabelled import PseudoLabels
 
 Kind = Literal["coco", "mpii", "halpe"]
 EXTENDED_KEY = "annotext"
@@ -73,6 +76,8 @@ class Parsed:
     rows: NDArray[np.int64]
     additions: Additions | None
     header: dict[str, Any] | None
+    image_ids: tuple[int | str, ...] = ()
+    pseudo: PseudoLabels | None = None
 
 
 def number_rows(

@@ -1,0 +1,99 @@
+"""Whole poses for people nobody labelled: every keypoint is predicted, nothing follows from labels.
+
+N people, K keypoints of their file's skeleton, A keypoints it lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotext.core.policy import Policy, decide
+from annotext.core.poses import Additions, Decision, Poses, Reason, Source, Visibility
+from annotext.core.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class WholePoses:
+    """What people without labels gain: N of them.
+
+    own: (N, K) the keypoints of the file's skeleton. added: (N, A) those it lacks. left_empty: (N,) bool: too few of
+    the predicted points were sure enough, so that nothing at all is kept.
+    """
+
+    own: Additions
+    added: Additions
+    left_empty: NDArray[np.bool_]
+
+
+def decide_whole(
+    poses: Poses,
+    predictions: Sequence[Predictions],
+    added: Sequence[str],
+    policy: Policy,
+    *,
+    min_points: int,
+) -> WholePoses:
+    """What each of N people without labels gains: all keypoints of the file and the A `added` ones.
+
+    Crowds gain nothing. Each point is judged as `decide` judges a predicted one without calibration. A person with
+    fewer than `min_points` points that are sure enough stays empty, candidates included.
+    Raises ValueError for a person with labels.
+    """
+    if poses.has_keypoints.any():
+        raise ValueError(f"{int(poses.has_keypoints.sum())} of the people to be labelled whole have labels")
+    keypoints = (*poses.skeleton.keypoints, *added)
+    points = decide(poses, predictions, keypoints, policy, eligible=~poses.crowd).additions
+    estimated = (points.source != Source.NONE).any(axis=1)
+    left_empty = estimated & (points.added.sum(axis=1) < min_points)
+    points = _emptied(points, left_empty)
+    k = len(poses.skeleton)
+    return WholePoses(columns(points, range(k)), columns(points, range(k, len(keypoints))), left_empty)
+
+
+def columns(additions: Additions, chosen: Sequence[int]) -> Additions:
+    """The A keypoints at `chosen`, in that order."""
+    at = np.array(chosen, dtype=np.intp)
+    names = ("xy", "visibility", "source", "score", "radius", "decision", "reason")
+    return replace(
+        additions,
+        keypoints=tuple(additions.keypoints[i] for i in chosen),
+        **{name: getattr(additions, name)[:, at] for name in names},
+    )
+
+
+def put(additions: Additions, rows: NDArray[np.intp], others: Additions) -> Additions:
+    """`additions` with the people at `rows` taken from `others`, which has the same keypoints."""
+    if others.keypoints != additions.keypoints:
+        raise ValueError(f"additions of {', '.join(others.keypoints)} put among {', '.join(additions.keypoints)}")
+    arrays = {}
+    for name in ("xy", "visibility", "source", "score", "radius", "decision", "reason"):
+        arrays[name] = getattr(additions, name).copy()
+        arrays[name][rows] = getattr(others, name)
+    return replace(additions, **arrays)
+
+
+def joined(poses: Poses, others: Poses) -> Poses:
+    """The people of both, `others` last. Raises ValueError unless skeleton and images are the same."""
+    if poses.skeleton != others.skeleton or poses.images != others.images:
+        raise ValueError("people of two files cannot be joined: skeleton or images differ")
+    names = ("xy", "visibility", "bbox_xywh", "area", "image_index", "ids", "crowd", "head_size")
+    return replace(poses, **{n: np.concatenate([getattr(poses, n), getattr(others, n)]) for n in names})
+
+
+def _emptied(additions: Additions, rows: NDArray[np.bool_]) -> Additions:
+    """Without anything about the people at `rows` but the reason."""
+    change = rows[:, None]
+    return replace(
+        additions,
+        xy=np.where(change[..., None], np.nan, additions.xy),
+        visibility=np.where(change, Visibility.NOT_LABELLED, additions.visibility).astype(np.uint8),
+        source=np.where(change, Source.NONE, additions.source),
+        score=np.where(change, 0.0, additions.score),
+        radius=np.where(change, np.nan, additions.radius),
+        decision=np.where(change, Decision.NONE, additions.decision),
+        reason=np.where(change, Reason.FEW_POINTS, additions.reason),
+    )
