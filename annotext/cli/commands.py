@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from annotext.cli import demo, draw, evaluate, extend, predict, skeletons, strip, synth, tables, train
+from annotext.cli import decide, demo, draw, evaluate, extend, predict, skeletons, strip, synth, tables, train
 
 
 def register(app: typer.Typer) -> None:
     """Add every command to the program, in the order `--help` shows them."""
     app.command("extend")(extend.extend)
     app.command("predict")(predict.predict)
+    app.command("decide")(decide.decide)
     app.command("draw")(draw.draw)
     app.command("evaluate")(evaluate.evaluate)
     app.command("strip")(strip.strip)

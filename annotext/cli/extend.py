@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from annotext.cli.decide import CALIBRATION_HELP, MIN_SCORE_HELP, POLICY_HELP, TARGET_ERROR_HELP
+
 
 def extend(
     annotations: Annotated[Path, typer.Argument(help="A COCO, MPII or Halpe annotation file.", readable=False)],
@@ -32,9 +34,13 @@ def extend(
             readable=False,
         ),
     ] = None,
-    min_score: Annotated[
-        float | None, typer.Option("--min-score", help="Withhold predicted points below this score (0-1).")
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", help=f"{CALIBRATION_HELP} Default: the one beside a predictor.", readable=False),
     ] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help=POLICY_HELP, readable=False)] = None,
+    target_error: Annotated[list[str] | None, typer.Option("--target-error", help=TARGET_ERROR_HELP)] = None,
+    min_score: Annotated[float | None, typer.Option("--min-score", help=MIN_SCORE_HELP)] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Also write the report as JSON.", readable=False)
     ] = None,
@@ -48,7 +54,7 @@ def extend(
     """
     from annotext.cli.output import print_report
     from annotext.cli.progress import people_progress
-    from annotext.core.policy import DEFAULT_MIN_SCORE
+    from annotext.workflows.decide import PolicyOptions
     from annotext.workflows.extend import extend as run
 
     with people_progress("predicting") as progress:
@@ -58,7 +64,8 @@ def extend(
             predictor or [],
             output,
             predictions=predictions,
-            min_score=DEFAULT_MIN_SCORE if min_score is None else min_score,
+            calibration=calibration,
+            policy=PolicyOptions(policy, tuple(target_error or ()), min_score),
             report=report,
             skip_bad=skip_bad,
             force=force,

@@ -46,15 +46,21 @@ def read_policy(path: Path) -> PolicyRecipe:
 
     Raises InputError with all problems of the table, and for a file without one.
     """
+    policy = find_policy(path)
+    if policy is None:
+        raise InputError.single(path, "", "has no [policy] table", "write [policy] above target_error = 0.05")
+    return policy
+
+
+def find_policy(path: Path) -> PolicyRecipe | None:
+    """As `read_policy`, but None for a file without the table, as recipes of earlier versions are."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError.single(path, "", f"cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError.single(path, "", f"is not valid TOML: {error}") from None
-    if "policy" not in document:
-        raise InputError.single(path, "", "has no [policy] table", "write [policy] above target_error = 0.05")
-    return parse_policy(document["policy"], str(path))
+    return parse_policy(document["policy"], str(path)) if "policy" in document else None
 
 
 def parse_policy(table: Any, path: str) -> PolicyRecipe:

@@ -23,7 +23,8 @@ from annotext.formats.predictions import read_predictions
 from annotext.workflows.baseline import pose_only_predictions
 from annotext.workflows.draw import draw
 from annotext.workflows.evaluate import TORSO_THRESHOLD, EvaluationReport, KeypointFigures, evaluate, evaluate_files
-from annotext.workflows.extend import ExtendReport, extend
+from annotext.workflows.extend import extend
+from annotext.workflows.extension import ExtensionReport
 from annotext.workflows.judged import Judged
 from annotext.workflows.page import Picture, Section, Table, to_html, to_markdown
 from annotext.workflows.strip import strip_file
@@ -83,7 +84,7 @@ class SetResult:
     """
 
     name: str
-    extended: ExtendReport
+    extended: ExtensionReport
     student: EvaluationReport
     finished: EvaluationReport
     baseline: EvaluationReport
@@ -228,7 +229,7 @@ def _make_room(out: Path, *, force: bool) -> None:
         raise AnnotextError(f"{out}: cannot be written ({error.strerror})") from None
 
 
-def _judge(name: str, out: Path, train_dir: Path, val_dir: Path, extended: ExtendReport) -> SetResult:
+def _judge(name: str, out: Path, train_dir: Path, val_dir: Path, extended: ExtensionReport) -> SetResult:
     truth_file, annotations = val_dir / name / "truth.json", val_dir / name / "annotations.json"
     truth = read_annotations(truth_file).poses
     file, stripped = out / "extended" / f"{name}.json", out / "extended" / f"{name}_stripped.json"

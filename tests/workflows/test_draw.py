@@ -13,6 +13,7 @@ from dots import DotPredictor, coco_document, write_people
 from annotext.core.poses import Source
 from annotext.core.problems import AnnotextError, InputError
 from annotext.workflows.contact_sheet import ADDED, DERIVED, HUMAN, LOW, TILE, Color, Tile, paint
+from annotext.workflows.decide import PolicyOptions
 from annotext.workflows.draw import draw
 from annotext.workflows.extend import extend
 
@@ -28,7 +29,7 @@ def extended(tmp_path: Path) -> Path:
         assert picture is not None
         cv2.imwrite(path, (picture * (1 - 0.12 * i)).astype(np.uint8))
     output = tmp_path / "extended.json"
-    extend(tmp_path / "people.json", tmp_path / "images", [DotPredictor()], output, min_score=0.5)
+    extend(tmp_path / "people.json", tmp_path / "images", [DotPredictor()], output, policy=PolicyOptions(min_score=0.5))
     return output
 
 

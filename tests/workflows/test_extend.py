@@ -18,6 +18,7 @@ from annotext.core.poses import Source
 from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.annotations import read_annotations
 from annotext.predictors.predictor import CropPoints
+from annotext.workflows.decide import PolicyOptions
 from annotext.workflows.extend import extend
 from annotext.workflows.strip import strip_file
 
@@ -38,7 +39,8 @@ class Place:
         self.document = document
         self.annotations.write_text(json.dumps(document))
 
-    def extend(self, *predictors: Any, **options: Any) -> Any:
+    def extend(self, *predictors: Any, min_score: float | None = None, **options: Any) -> Any:
+        options["policy"] = PolicyOptions(min_score=min_score)
         return extend(self.annotations, self.images, predictors or [DotPredictor()], self.output, **options)
 
     def files(self) -> set[str]:
@@ -71,6 +73,7 @@ def test_thorax_is_derived_and_pelvis_left_out_where_nobody_knows_it(place: Plac
     assert report.keypoints["thorax"]["added"] == {"derived": len(place.poses)}
     assert report.keypoints["pelvis"] == {
         "added": {},
+        "asked": {},
         "withheld": {},
         "not_added": {"no predictor knows it": len(place.poses)},
     }
@@ -141,7 +144,8 @@ def test_decisions_are_made_again_from_predictions_without_images_or_models(plac
 def test_another_minimum_on_the_same_predictions_withholds_more(place: Place) -> None:
     parquet = place.folder / "p.parquet"
     place.extend(predictions=parquet)
-    report = extend(place.annotations, None, [], place.output, predictions=parquet, min_score=1.0, force=True)
+    strict = PolicyOptions(min_score=1.0)
+    report = extend(place.annotations, None, [], place.output, predictions=parquet, policy=strict, force=True)
     assert sum(report.keypoints["head_top"]["withheld"].values()) > 0
 
 
