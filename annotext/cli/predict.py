@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from annotext.workflows.unlabelled import UnlabelledOptions
 
 PASSES_HELP = (
     "Further looks at each person, separated by commas: flip (mirrored; costs one more run), shift (moved a little "
     "to two sides; costs two). Each tells how far the point then moves, which calibration uses."
 )
+DETECTIONS_HELP = (
+    "With --unlabelled: a COCO detection result file (a list of image_id, category_id, bbox, score); its people on "
+    "images without annotations count too."
+)
+MIN_DETECTION_HELP = "With --detections: from which score a detection is a person.  [default: 0.5]"
 
 
 def predict(
@@ -31,6 +39,8 @@ def predict(
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Also people with a box and no labelled keypoint; never crowds.")
     ] = False,
+    detections: Annotated[Path | None, typer.Option("--detections", help=DETECTIONS_HELP, readable=False)] = None,
+    min_detection: Annotated[float | None, typer.Option("--min-detection", help=MIN_DETECTION_HELP)] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is faulty, and list it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -44,6 +54,7 @@ def predict(
     from annotext.workflows.predict import predict as run
 
     names = parse_passes(passes)
+    options = unlabelled_options(unlabelled, detections, min_detection)
     with people_progress("predicting") as progress:
         result = run(
             annotations,
@@ -51,12 +62,30 @@ def predict(
             predictor,
             output,
             passes=names,
-            unlabelled=unlabelled,
+            unlabelled=options,
             skip_bad=skip_bad,
             force=force,
             progress=progress,
         )
     print_report(result, as_json=as_json)
+
+
+def unlabelled_options(
+    unlabelled: bool, detections: Path | None, min_detection: float | None, min_points: int | None = None
+) -> UnlabelledOptions | None:
+    """The options as `UnlabelledOptions`, None without --unlabelled; raises typer.BadParameter for what needs it."""
+    from annotext.workflows.unlabelled import UnlabelledOptions
+
+    given = {"--detections": detections, "--min-points": min_points}
+    for name, value in given.items():
+        if value is not None and not unlabelled:
+            raise typer.BadParameter(f"{name} goes with --unlabelled")
+    if min_detection is not None and detections is None:
+        raise typer.BadParameter("--min-detection goes with --detections")
+    if not unlabelled:
+        return None
+    said = {"min_detection": min_detection, "min_points": min_points}
+    return UnlabelledOptions(detections, **{k: v for k, v in said.items() if v is not None})  # type: ignore[arg-type]
 
 
 def parse_passes(text: str | None) -> tuple[str, ...]:

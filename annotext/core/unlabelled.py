@@ -15,6 +15,9 @@ from annotext.core.policy import Policy, decide
 from annotext.core.poses import Additions, Decision, Poses, Reason, Source, Visibility
 from annotext.core.predictions import Predictions
 
+# A person with fewer sure points than this stays empty.
+MIN_POINTS = 8
+
 
 @dataclass(frozen=True)
 class WholePoses:

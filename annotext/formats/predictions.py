@@ -31,11 +31,15 @@ _COLUMNS = ("annotation_id", "image", "predictor", "keypoint", "x", "y", "score"
 
 @dataclass(frozen=True)
 class PredictionsHeader:
-    """What a predictions file says about itself: the sha256 of the annotation file, and the predictors in order."""
+    """What a predictions file says about itself: the sha256 of the annotation file, and the predictors in order.
+
+    detections_sha256: of the file whose detections were predicted too.
+    """
 
     version: str
     input_sha256: str
     predictors: tuple[dict[str, Any], ...]
+    detections_sha256: str | None = None
 
 
 def write_predictions(
@@ -45,6 +49,7 @@ def write_predictions(
     input_sha256: str,
     force: bool,
     inputs: Iterable[str | Path] = (),
+    detections_sha256: str | None = None,
 ) -> None:
     """Write the predictions of one or more predictors; the same predictions give the same bytes.
 
@@ -58,10 +63,12 @@ def write_predictions(
     for feature in features:
         if feature in _COLUMNS:
             raise ValueError(f"a feature cannot be named {feature}")
+    detections = {} if detections_sha256 is None else {"detections_sha256": detections_sha256}
     header = {
         "format": FORMAT,
         "version": __version__,
         "input_sha256": input_sha256,
+        **detections,
         "predictors": [
             {
                 "name": p.predictor.name,
@@ -141,7 +148,8 @@ def _header(path: Path, schema: pa.Schema) -> PredictionsHeader:
         header = json.loads(text)
         if header["format"] != FORMAT:
             raise InputError.single(path, "", f"has the format {header['format']}, expected {FORMAT}")
-        return PredictionsHeader(header["version"], header["input_sha256"], tuple(header["predictors"]))
+        said = tuple(header["predictors"])
+        return PredictionsHeader(header["version"], header["input_sha256"], said, header.get("detections_sha256"))
     except (ValueError, KeyError, TypeError):
         raise InputError.single(path, "", "has annotext metadata that cannot be read", hint) from None
 

@@ -135,7 +135,7 @@ def new_annotations(people: NewPeople, points: int) -> Iterator[tuple[dict[str, 
     detections: nobody drew an outline.
     """
     boxes, scores = people.bbox_xywh.tolist(), np.round(people.score, SCORE_DECIMALS).tolist()
-    gains: list[bool] = list(np.concatenate([people.own.added, people.added.added], axis=1).any(axis=1))
+    gains = np.asarray(np.concatenate([people.own.added, people.added.added], axis=1).any(axis=1)).tolist()
     both = zip(blocks_as_json(people.own, 0.0), blocks_as_json(people.added, 0.0), strict=True)
     for i, (own, added) in enumerate(both):
         if gains[i]:

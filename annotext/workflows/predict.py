@@ -17,7 +17,9 @@ from annotext.core.policy import gains_keypoints
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions, PredictorIdentity
 from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.core.unlabelled import joined
 from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.formats.detections import Detections
 from annotext.formats.outputs import check_output
 from annotext.formats.predictions import write_predictions
 from annotext.predictors.load import load_predictor
@@ -25,13 +27,15 @@ from annotext.predictors.passes import PASSES, PredictorWithPasses
 from annotext.predictors.pipeline import predict as ask
 from annotext.predictors.predictor import Predictor
 from annotext.workflows.skipped import skipped_lines
+from annotext.workflows.unlabelled import UnlabelledOptions
 
 
 @dataclass(frozen=True)
 class PredictReport:
     """What one run of `predict` did.
 
-    people: `in_file`, `asked` and what the others are: `without_keypoints`, `crowd`. images: with people to predict.
+    people: `in_file`; `asked`, of which a detector `found` some on images without annotations; what the others of the
+        file are: `without_keypoints`, `crowd`. images: with people to predict.
     predictors: who was asked, with how many `people` were predicted, `keypoints` and `features`.
     skipped: records and images that --skip-bad dropped.
     seconds: spent predicting; not part of `to_dict`, which is the same for the same input.
@@ -66,7 +70,9 @@ class PredictReport:
         """What a person wants to read, in rich markup."""
         people = self.people
         lines = [
-            f"[bold]{escape(self.output)}[/]: {people['asked']} of {people['in_file']} people on {self.images} images"
+            f"[bold]{escape(self.output)}[/]: {people['asked'] - people['found']} of {people['in_file']} people"
+            + (f", and {people['found']} that were detected" if people["found"] else "")
+            + f", on {self.images} images"
         ]
         others = [f"{people[key]} {text}" for key, text in _NOT_ASKED.items() if people[key]]
         if others:
@@ -93,7 +99,7 @@ def predict(
     output: Path,
     *,
     passes: Collection[str] = (),
-    unlabelled: bool = False,
+    unlabelled: UnlabelledOptions | None = None,
     skip_bad: bool = False,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -102,30 +108,44 @@ def predict(
 
     What a person labelled is predicted too: calibration and anchoring live on the difference.
 
-    images: folder that the file's image names are relative to. The rest as for `predict_people`; skip_bad: leave out
-    faulty records and images, and list them. Raises InputError or AnnotextError for what is wrong, before anything is
+    images: folder that the file's image names are relative to. unlabelled: also people without a labelled keypoint, and
+    those of its detections. The rest as for `predict_people`; skip_bad: leave out faulty records and images, and list
+    them. Raises InputError or AnnotextError for what is wrong, before anything is
     predicted where it can be known.
     """
     inputs = [annotations, *(p for p in predictors if isinstance(p, Path))]
+    if unlabelled is not None and unlabelled.detections is not None:
+        inputs.append(unlabelled.detections)
     check_output(output, force=force, inputs=inputs)
     file = read_annotations(annotations, skip_bad=skip_bad)
-    asked = people_to_ask(file.poses, unlabelled=unlabelled)
-    if not asked.any():
+    detections = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad).detections
+    asked = people_to_ask(file.poses, unlabelled=unlabelled is not None)
+    found = 0 if detections is None else len(detections.people)
+    if not asked.any() and not found:
         hint = "" if unlabelled else "--unlabelled takes people without labelled keypoints too"
         raise InputError.single(annotations, "", "has nobody to predict", hint)
-    skipped = list(file.skipped)
+    skipped = [*file.skipped, *(() if detections is None else detections.skipped)]
     started = time.perf_counter()
     said = predict_people(
         file,
         images,
         predictors,
         passes=passes,
-        unlabelled=unlabelled,
+        unlabelled=unlabelled is not None,
+        detections=detections,
         on_bad=skipped.append if skip_bad else None,
         progress=progress,
     )
     seconds = time.perf_counter() - started
-    write_predictions(output, said, input_sha256=file.sha256, force=force, inputs=inputs)
+    write_predictions(
+        output,
+        said,
+        input_sha256=file.sha256,
+        force=force,
+        inputs=inputs,
+        detections_sha256=None if detections is None else detections.sha256,
+    )
+    used = [file.poses.image_index[asked], *([] if detections is None else [detections.people.image_index])]
     return PredictReport(
         annotations=str(annotations),
         output=str(output),
@@ -133,11 +153,12 @@ def predict(
         skeleton=file.poses.skeleton.name,
         people={
             "in_file": len(file.poses),
-            "asked": int(asked.sum()),
+            "asked": int(asked.sum()) + found,
+            "found": found,
             "without_keypoints": int((~asked & ~file.poses.crowd).sum()),
             "crowd": int(file.poses.crowd.sum()),
         },
-        images=len(np.unique(file.poses.image_index[asked])),
+        images=len(np.unique(np.concatenate(used))),
         passes=tuple(p for p in PASSES if p in passes),
         predictors=tuple(_said_by(p) for p in said),
         skipped=tuple(skipped),
@@ -152,16 +173,20 @@ def predict_people(
     *,
     passes: Collection[str] = (),
     unlabelled: bool = False,
+    detections: Detections | None = None,
     on_bad: Callable[[Problem], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Predictions]:
     """What each of `predictors` says about the people of `file`, from their boxes; labels are not looked at.
 
     predictors: paths (see `load_predictor`) or loaded ones. passes: further looks, of `PASSES`; each gives a feature.
-    unlabelled: also people without a labelled keypoint; crowds never. on_bad, progress: see `pipeline.predict`.
+    unlabelled: also people without a labelled keypoint; crowds never. detections: also these people.
+    on_bad, progress: see `pipeline.predict`.
     Raises AnnotextError without predictors, for two of one name or an unknown pass, InputError for what cannot be read.
     """
     people = file.poses.take(people_to_ask(file.poses, unlabelled=unlabelled))
+    if detections is not None:
+        people = joined(people, detections.people)
     return ask(load_predictors(predictors, passes), people, images, on_bad=on_bad, progress=progress)
 
 

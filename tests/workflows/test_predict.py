@@ -17,6 +17,7 @@ from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.predictions import read_predictions, read_predictions_header
 from annotext.workflows.extend import extend
 from annotext.workflows.predict import PredictReport, predict
+from annotext.workflows.unlabelled import UnlabelledOptions
 
 Cli = Callable[..., CompletedProcess[str]]
 
@@ -48,14 +49,14 @@ def test_every_labelled_person_gets_all_the_keypoints_of_the_predictor(people: P
     assert said.skeleton.keypoints == KEYPOINTS  # the nose is labelled already
     assert np.array_equal(said.ids, people.poses.ids[2:])
     assert np.abs(said.xy - people.truth[2:]).max() < 0.35
-    assert report.people == {"in_file": 7, "asked": 5, "without_keypoints": 1, "crowd": 1}
+    assert report.people == {"in_file": 7, "asked": 5, "found": 0, "without_keypoints": 1, "crowd": 1}
 
 
 def test_people_without_keypoints_are_asked_about_on_request_and_crowds_never(people: People) -> None:
-    report = people.predict(unlabelled=True)
+    report = people.predict(unlabelled=UnlabelledOptions())
     [said] = read_predictions(people.output)
     assert np.array_equal(said.ids, people.poses.ids[1:])
-    assert report.people == {"in_file": 7, "asked": 6, "without_keypoints": 0, "crowd": 1}
+    assert report.people == {"in_file": 7, "asked": 6, "found": 0, "without_keypoints": 0, "crowd": 1}
 
 
 def test_passes_add_their_features_and_change_nothing_else(people: People) -> None:
@@ -116,7 +117,7 @@ def test_a_file_with_nobody_to_ask_about_is_an_error_with_a_hint(people: People)
     people.annotations.write_text(json.dumps(document))
     with pytest.raises(InputError, match=r"nobody to predict\n.*--unlabelled"):
         people.predict()
-    assert people.predict(unlabelled=True).people["asked"] == 6
+    assert people.predict(unlabelled=UnlabelledOptions()).people["asked"] == 6
 
 
 def test_two_predictors_of_one_name_are_refused(people: People) -> None:
