@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from annotext.cli import decide, demo, draw, evaluate, extend, predict, skeletons, strip, synth, tables, train
+from annotext.cli import (
+    decide,
+    demo,
+    derive_check,
+    draw,
+    evaluate,
+    extend,
+    predict,
+    skeletons,
+    strip,
+    synth,
+    tables,
+    train,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -12,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command("extend")(extend.extend)
     app.command("predict")(predict.predict)
     app.command("decide")(decide.decide)
+    app.command("derive-check")(derive_check.derive_check)
     app.command("draw")(draw.draw)
     app.command("evaluate")(evaluate.evaluate)
     app.command("strip")(strip.strip)
