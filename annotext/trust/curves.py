@@ -1,0 +1,91 @@
+"""From logits of people a model did not see to scores, radii and thresholds. M points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotext.core.calibration import LEVEL
+
+RADIUS_KNOTS = 20
+# A 90 % quantile of fewer points is hardly known.
+MIN_PER_KNOT = 50
+THRESHOLDS = 200
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Scores from logits and radii from scores; the arrays are those of `KeypointCalibration` by these names."""
+
+    isotonic_logit: NDArray[np.float64]
+    isotonic_score: NDArray[np.float64]
+    radius_score: NDArray[np.float64]
+    radius: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, logit: NDArray[np.float64], right: NDArray[np.bool_], error: NDArray[np.float64]) -> Curves:
+        """Fit both on (M,) logits, whether the point is right, and its error in sizes."""
+        x, y = isotonic(logit, right)
+        return cls(x, y, *radius(np.interp(logit, x, y), error))
+
+    def apply(self, logit: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(M,) scores and (M,) radii in sizes."""
+        score = np.interp(logit, self.isotonic_logit, self.isotonic_score)
+        return score, np.interp(score, self.radius_score, self.radius)
+
+
+def out_of_fold(
+    logit: NDArray[np.float64], right: NDArray[np.bool_], error: NDArray[np.float64], fold: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(M,) scores and radii of each fold by curves fitted on the others."""
+    score, reach = np.full((2, len(logit)), np.nan)
+    for one in np.unique(fold):
+        mine = fold == one
+        score[mine], reach[mine] = Curves.of(logit[~mine], right[~mine], error[~mine]).apply(logit[mine])
+    return score, reach
+
+
+def isotonic(logit: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The knots of a rising curve from logit to share right: (B,) logits and (B,) scores, both strictly rising.
+
+    scikit-learn's isotonic regression, each of its flat blocks reduced to its middle (mean logit) and joined by
+    straight lines (centered isotonic regression, Oron and Flournoy 2017): that keeps the ranking inside the blocks. No
+    block says never or always: scores stay 1 / (M + 2) off 0 and 1.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    edge = 1 / (len(logit) + 2)
+    fitted = IsotonicRegression(y_min=edge, y_max=1 - edge).fit(logit, right).predict(logit)
+    score, block, size = np.unique(fitted, return_inverse=True, return_counts=True)
+    return np.bincount(block, weights=logit) / size, score
+
+
+def radius(score: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The knots of a falling curve from score to the radius that holds `LEVEL` of the time: (R,) scores, (R,) sizes.
+
+    In each of up to `RADIUS_KNOTS` bins of equally many points the split conformal quantile, the ceil((n + 1) LEVEL)-th
+    smallest of n errors (Vovk et al. 2005; Lei et al. 2018), then made falling by isotonic regression.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    bins = int(np.clip(len(score) // MIN_PER_KNOT, 1, RADIUS_KNOTS))
+    parts = np.array_split(np.argsort(score, kind="stable"), bins)
+    middle = np.array([score[p].mean() for p in parts])
+    reach = np.array([np.sort(error[p])[min(int(np.ceil((len(p) + 1) * LEVEL)), len(p)) - 1] for p in parts])
+    falling = IsotonicRegression(increasing=False).fit(middle, reach, sample_weight=[len(p) for p in parts])
+    knots = np.unique(middle)
+    return knots, np.minimum.accumulate(falling.predict(knots)).astype(np.float64)
+
+
+def thresholds(
+    score: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """How many points a minimal score keeps and how many of these are wrong, at up to `THRESHOLDS` scores."""
+    levels, member = np.unique(-score, return_inverse=True)
+    kept = np.cumsum(np.bincount(member))
+    wrong = np.cumsum(np.bincount(member, weights=~right)).astype(np.int64)
+    wanted = np.ceil(len(score) * np.arange(1, THRESHOLDS + 1) / THRESHOLDS)
+    chosen = np.unique(np.searchsorted(kept, wanted))
+    return -levels[chosen], kept[chosen].astype(np.int64), wrong[chosen]
