@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+from annotext.cli.predict import (
+    DETECTIONS_HELP,
+    MIN_DETECTION_HELP,
+    MIN_POINTS_HELP,
+    UNLABELLED_HELP,
+    unlabelled_options,
+)
+
 CALIBRATION_HELP = "calibration.json, or the run that holds it."
 POLICY_HELP = "A TOML file with a [policy] table; see docs/decide.md."
 TARGET_ERROR_HELP = (
@@ -26,6 +34,10 @@ def decide(
     policy: Annotated[Path | None, typer.Option("--policy", help=POLICY_HELP, readable=False)] = None,
     target_error: Annotated[list[str] | None, typer.Option("--target-error", help=TARGET_ERROR_HELP)] = None,
     min_score: Annotated[float | None, typer.Option("--min-score", help=MIN_SCORE_HELP)] = None,
+    unlabelled: Annotated[bool, typer.Option("--unlabelled", help=UNLABELLED_HELP)] = False,
+    detections: Annotated[Path | None, typer.Option("--detections", help=DETECTIONS_HELP, readable=False)] = None,
+    min_detection: Annotated[float | None, typer.Option("--min-detection", help=MIN_DETECTION_HELP)] = None,
+    min_points: Annotated[int | None, typer.Option("--min-points", help=MIN_POINTS_HELP)] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Also write the report as JSON.", readable=False)
     ] = None,
@@ -41,12 +53,14 @@ def decide(
     from annotext.workflows.decide import PolicyOptions
     from annotext.workflows.decide import decide as run
 
+    options = unlabelled_options(unlabelled, detections, min_detection, min_points)
     result = run(
         predictions,
         annotations,
         output,
         calibration=calibration,
         policy=PolicyOptions(policy, tuple(target_error or ()), min_score),
+        unlabelled=options,
         report=report,
         skip_bad=skip_bad,
         force=force,

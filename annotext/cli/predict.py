@@ -14,6 +14,10 @@ PASSES_HELP = (
     "Further looks at each person, separated by commas: flip (mirrored; costs one more run), shift (moved a little "
     "to two sides; costs two). Each tells how far the point then moves, which calibration uses."
 )
+UNLABELLED_HELP = (
+    "Also label people with a box and no keypoints whole; never crowds. Such points are marked: they are no labels."
+)
+MIN_POINTS_HELP = "With --unlabelled: people with fewer sure points stay empty.  [default: 8]"
 DETECTIONS_HELP = (
     "With --unlabelled: a COCO detection result file (a list of image_id, category_id, bbox, score); its people on "
     "images without annotations count too."

@@ -17,6 +17,7 @@ from annotext.formats.outputs import check_output
 from annotext.formats.policy_recipe import find_policy, read_policy
 from annotext.formats.predictions import read_predictions, read_predictions_header
 from annotext.workflows.extension import ExtensionReport, extend_file
+from annotext.workflows.unlabelled import UnlabelledOptions
 
 if TYPE_CHECKING:
     from annotext.formats.calibration import Calibration
@@ -47,6 +48,7 @@ def decide(
     *,
     calibration: Path | None = None,
     policy: PolicyOptions | None = None,
+    unlabelled: UnlabelledOptions | None = None,
     report: Path | None = None,
     skip_bad: bool = False,
     force: bool = False,
@@ -55,6 +57,7 @@ def decide(
 
     predictions: what `annotext predict` or `extend --predictions` wrote about this file. calibration: calibration.json,
     or the run that holds it; then the run's recipe also says the policy where nobody else does.
+    unlabelled: also label people without labels whole, and people that a detector found, where `predictions` has them.
     report: where to write the report as JSON. skip_bad: leave out faulty records, and list them.
 
     All outputs are checked before work starts. Raises InputError or AnnotextError for what is wrong.
@@ -66,8 +69,13 @@ def decide(
     refuse_extended(file)
     written = [*output_paths(file, output), *([report] if report else [])]
     read = [annotations, predictions, *(p for p in (calibration, options.file) if p is not None)]
+    if unlabelled is not None and unlabelled.detections is not None:
+        read.append(unlabelled.detections)
     check_outputs(written, read, force)
     check_same_file(file, predictions)
+    whole = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad)
+    if whole is not None:
+        whole.check_predictions(predictions)
     said = read_predictions(predictions)
     trust, notes = settle_calibration(calibration, [], [p.predictor for p in said])
     result = extend_file(
@@ -77,7 +85,10 @@ def decide(
         settled,
         policy_from=policy_from,
         calibration=trust,
-        skipped=file.skipped,
+        unlabelled=whole,
+        skipped=file.skipped
+        if whole is None or whole.detections is None
+        else (*file.skipped, *whole.detections.skipped),
         notes=notes,
         force=force,
     )

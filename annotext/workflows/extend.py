@@ -21,6 +21,7 @@ from annotext.workflows.decide import (
 )
 from annotext.workflows.extension import ExtensionReport, extend_file, timed
 from annotext.workflows.predict import load_predictors, predict_people
+from annotext.workflows.unlabelled import UnlabelledOptions
 
 
 def extend(
@@ -32,6 +33,7 @@ def extend(
     predictions: Path | None = None,
     calibration: Path | None = None,
     policy: PolicyOptions | None = None,
+    unlabelled: UnlabelledOptions | None = None,
     report: Path | None = None,
     skip_bad: bool = False,
     force: bool = False,
@@ -45,6 +47,7 @@ def extend(
         decisions are then made again, and neither images nor models are needed.
     calibration: calibration.json, or the run that holds it; without it the one beside a predictor, if it is of it.
     policy: what the command line says; the rest comes from the recipe of the first predictor that is a run.
+    unlabelled: also label people without labels whole, and people that a detector found.
     report: where to write the report as JSON. skip_bad: leave out faulty records and images, and list them.
     progress: called with (people done, people in all).
 
@@ -61,8 +64,12 @@ def extend(
         raise AnnotextError("extend needs a predictor: give --predictor, or --predictions of an earlier run")
     written = [*output_paths(file, output), *(p for p in (predictions if predictors else None, report) if p)]
     read = [annotations, *paths, *([predictions] if not predictors else []), calibration, options.file]
+    if unlabelled is not None:
+        read.append(unlabelled.detections)
     check_outputs(written, read, force)
-    skipped = list(file.skipped)
+    whole = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad)
+    detections = None if whole is None else whole.detections
+    skipped = [*file.skipped, *(() if detections is None else detections.skipped)]
     seconds: float | None = None
     if predictors:
         if images is None:
@@ -71,15 +78,26 @@ def extend(
         loaded = load_predictors(predictors)
         trust, notes = settle_calibration(calibration, paths, [p.identity for p in loaded])
         on_bad = skipped.append if skip_bad else None
-        said = predict_people(file, images, loaded, on_bad=on_bad, progress=progress)
+        said = predict_people(
+            file,
+            images,
+            loaded,
+            unlabelled=whole is not None,
+            detections=detections,
+            on_bad=on_bad,
+            progress=progress,
+        )
         seconds = time.perf_counter() - started
     else:
         assert predictions is not None
         check_same_file(file, predictions)
+        if whole is not None:
+            whole.check_predictions(predictions)
         said = read_predictions(predictions)
         trust, notes = settle_calibration(calibration, [], [p.predictor for p in said])
     if predictors and predictions is not None:
-        write_predictions(predictions, said, input_sha256=file.sha256, force=force)
+        more = None if detections is None else detections.sha256
+        write_predictions(predictions, said, input_sha256=file.sha256, force=force, detections_sha256=more)
     result = extend_file(
         file,
         said,
@@ -87,6 +105,7 @@ def extend(
         settled,
         policy_from=policy_from,
         calibration=trust,
+        unlabelled=whole,
         skipped=skipped,
         notes=notes,
         force=force,

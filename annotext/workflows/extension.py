@@ -20,6 +20,7 @@ from annotext.core.skeletons import UNION21
 from annotext.formats.annotations import AnnotationFile
 from annotext.formats.extended import write_extended
 from annotext.workflows.skipped import skipped_lines
+from annotext.workflows.unlabelled import WholeLabelling, unlabelled_lines
 
 if TYPE_CHECKING:
     from annotext.formats.calibration import Calibration
@@ -41,6 +42,8 @@ class ExtensionReport:
     meets the target error); `target_error`; `expected_wrong`, the share of the added points that their scores say is
     wrong (None where none was added); `anchored`, points moved towards what the labels say.
     calibration: what the header says about it, or "uncalibrated". policy_from: who set the policy.
+    unlabelled: of --unlabelled, what became of people without labels (see `LabelledWhole.to_dict`); all other counts
+        are of people with labels.
     skipped: records and images that --skip-bad dropped. notes: what else a person should know.
     seconds: spent predicting; not part of `to_dict`, which is the same for the same input.
     """
@@ -59,6 +62,7 @@ class ExtensionReport:
     policy_from: str
     skipped: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
+    unlabelled: Mapping[str, Any] | None = None
     seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,6 +75,7 @@ class ExtensionReport:
             "people": dict(self.people),
             "images": self.images,
             "keypoints": {k: {what: dict(c) for what, c in counts.items()} for k, counts in self.keypoints.items()},
+            **({} if self.unlabelled is None else {"unlabelled": dict(self.unlabelled)}),
             "trust": {k: dict(said) for k, said in self.trust.items()},
             "predictors": [identity_dict(p) for p in self.predictors],
             "calibration": self.calibration,
@@ -96,9 +101,12 @@ class ExtensionReport:
                 f"  {name:<14}{sum(added.values()):>8}  {origin:<32}{sum(asked.values()):>8}"
                 f"{sum(withheld.values()):>10}" + (f"  [dim]{why}[/]" if why else "")
             )
-        untouched = [f"{people[key]} {text}" for key, text in _UNTOUCHED.items() if people[key]]
+        said_below = ("without_keypoints",) if self.unlabelled is not None else ()
+        untouched = [f"{people[k]} {text}" for k, text in _UNTOUCHED.items() if people[k] and k not in said_below]
         if untouched:
             lines.append(f"  not extended: {', '.join(untouched)}")
+        if self.unlabelled is not None:
+            lines += unlabelled_lines(self.unlabelled)
         lines += [f"  predictor: {escape(p.name)} ({p.source}, sha256 {p.sha256[:12]})" for p in self.predictors]
         lines += self._policy_lines()
         if self.seconds is not None and self.predictors:
@@ -143,14 +151,15 @@ def extend_file(
     *,
     policy_from: str,
     calibration: Calibration | None = None,
+    unlabelled: WholeLabelling | None = None,
     skipped: Sequence[Problem] = (),
     notes: Sequence[str] = (),
     force: bool = False,
 ) -> ExtensionReport:
     """Decide about the people of `file` and write it, extended, to `output`.
 
-    calibration: of one of `said` (see `Calibration.check`). Raises InputError if nothing is missing or the policy does
-    not fit, and as `write_extended` does.
+    calibration: of one of `said` (see `Calibration.check`). unlabelled: label people without labels whole.
+    Raises InputError if nothing is missing or the policy does not fit, and as `write_extended` does.
     """
     keypoints = missing_keypoints(file.poses.skeleton, [p.skeleton for p in said])
     if not keypoints:
@@ -164,6 +173,11 @@ def extend_file(
         "policy": {**policy.to_dict(), "limits": {k: _limits_dict(v) for k, v in decisions.limits.items()}},
         "calibration": about,
     }
+    additions, whole = decisions.additions, None
+    if unlabelled is not None:
+        whole = unlabelled.label(file, said, keypoints, policy)
+        additions = whole.among(additions)
+        header["unlabelled"] = whole.header()
     result = ExtensionReport(
         annotations=str(file.path),
         output=str(output),
@@ -179,8 +193,10 @@ def extend_file(
         policy_from=policy_from,
         skipped=tuple(skipped),
         notes=tuple(notes),
+        unlabelled=None if whole is None else whole.to_dict(),
     )
-    write_extended(file, decisions.additions, header, output, force=force)
+    filled = None if whole is None else whole.written(len(file.poses))
+    write_extended(file, additions, header, output, unlabelled=filled, force=force)
     return result
 
 
