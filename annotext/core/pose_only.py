@@ -48,6 +48,7 @@ class PoseOnlyModel:
         inputs a person lacks.
     hidden: (H, R) float32 random projection of the H plain features; offset: (R,) float32.
     weights: (T, F, 2) float32, features -> position in the person's frame.
+    Raises ValueError if shapes do not hold.
     """
 
     inputs: tuple[str, ...]
@@ -57,6 +58,20 @@ class PoseOnlyModel:
     hidden: NDArray[np.float32]
     offset: NDArray[np.float32]
     weights: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        s, t = len(self.inputs), len(self.targets)
+        plain, random = 3 * s + 3, len(self.offset)
+        shapes = {
+            "mean": (2 * s,),
+            "covariance": (2 * s, 2 * s),
+            "hidden": (plain, random),
+            "offset": (random,),
+            "weights": (t, plain + s * (2 * s + 1) + random, 2),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"pose_only: {name} has shape {getattr(self, name).shape}, expected {shape}")
 
     def predict(self, poses: Poses) -> NDArray[np.float64]:
         """(N, T, 2) float64 image pixels; NaN for people with fewer than `MIN_INPUTS` labelled inputs.

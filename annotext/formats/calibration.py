@@ -1,0 +1,102 @@
+"""calibration.json: all that was learned about one predictor's added points, strictly read, written to the bit.
+
+The file stands in the run it belongs to (`RUN/calibration.json`); it names the predictor by its model's sha256, and a
+calibration of another is refused. Numbers come back exactly, so that the same predictions are decided the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from annotext import __version__
+from annotext.core.predictions import PredictorIdentity
+from annotext.core.problems import InputError, Problem
+from annotext.core.trust import TrustModel
+from annotext.formats.jsonio import kind_of, read_json
+from annotext.formats.outputs import writing
+from annotext.formats.typed_json import from_json, to_json
+
+FORMAT = "annotext-calibration/1"
+FILE_NAME = "calibration.json"
+_OWN_KEYS = ("format", "version", "model")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A trust model with the file it came from. sha256: of the file's bytes."""
+
+    path: Path
+    sha256: str
+    model: TrustModel
+
+    def fits(self, identities: Sequence[PredictorIdentity]) -> bool:
+        """Whether it is about one of these predictors."""
+        return any(i.sha256 == self.model.predictor_sha256 for i in identities)
+
+    def check(self, identities: Sequence[PredictorIdentity]) -> None:
+        """Raises InputError unless it is about one of these predictors."""
+        if not self.fits(identities):
+            who = ", ".join(f"{i.name} ({i.sha256[:12]})" for i in identities) or "nobody"
+            raise InputError.single(
+                self.path,
+                "model.predictor_sha256",
+                f"is of the predictor {self.model.predictor_sha256[:12]}, these predictions are of {who}",
+                "a calibration holds for one student only: annotext calibrate makes one for this",
+            )
+
+
+def write_calibration(
+    model: TrustModel, output: str | Path, *, force: bool, inputs: Iterable[str | Path] = ()
+) -> Calibration:
+    """Write calibration.json whole or not at all; the same model gives the same bytes.
+
+    Raises InputError as `outputs.check_output` does.
+    """
+    document = {"format": FORMAT, "version": __version__, "model": to_json(model)}
+    data = orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+    with writing(output, force=force, inputs=inputs) as temporary:
+        temporary.write_bytes(data)
+    return Calibration(Path(output), hashlib.sha256(data).hexdigest(), model)
+
+
+def read_calibration(path: str | Path) -> Calibration:
+    """Read and check calibration.json; a folder stands for the file in it. Raises InputError with all its problems."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / FILE_NAME
+        if not path.is_file():
+            hint = "annotext calibrate writes one, from people whose truth is known"
+            raise InputError.single(path.parent, "", f"holds no {FILE_NAME}", hint)
+    document, sha256 = read_json(path)
+    if not isinstance(document, dict) or "format" not in document:
+        found = kind_of(document) if not isinstance(document, dict) else "an object without a format"
+        raise InputError.single(path, "", f"is {found}, expected what `annotext calibrate` writes")
+    if document["format"] != FORMAT:
+        raise InputError.single(path, "format", f"is {document['format']!r:.60}, expected {FORMAT}", "calibrate again")
+    problems = [Problem(str(path), key, "unknown key") for key in document if key not in _OWN_KEYS]
+    problems += [Problem(str(path), key, "missing") for key in _OWN_KEYS if key not in document]
+
+    def report(pointer: str, problem: str) -> None:
+        problems.append(Problem(str(path), pointer, problem))
+
+    model = from_json(TrustModel, document.get("model"), "model", report) if "model" in document else None
+    if model is not None:
+        _check_hashes(model, report)
+    if problems or model is None:
+        raise InputError(problems)
+    return Calibration(path, sha256, model)
+
+
+def _check_hashes(model: TrustModel, report: Callable[[str, str], None]) -> None:
+    if not _SHA256.fullmatch(model.predictor_sha256):
+        report("model.predictor_sha256", "is no sha256")
+    for i, part in enumerate(model.parts):
+        if not _SHA256.fullmatch(part.truth.sha256):
+            report(f"model.parts[{i}].truth.sha256", "is no sha256")
