@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from annotext.core.derive import MIDPOINTS, derive
 from annotext.core.poses import Additions, Decision, Poses, Reason, Source, Visibility
 from annotext.core.predictions import Predictions, matched
-
-if TYPE_CHECKING:
-    from annotext.core.trust import TrustedPoints
+from annotext.core.trust import TrustedPoints
 
 # How many of the added points of a keypoint may be wrong. One in twenty is a start, no measurement: give your own.
 DEFAULT_TARGET_ERROR = 0.05

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from annotext.core.policy import Policy
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.problems import AnnotextError, InputError, Problem
 from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.formats.calibration import FILE_NAME, Calibration, read_calibration
 from annotext.formats.extended import output_paths, refuse_extended
 from annotext.formats.jsonio import write_json
 from annotext.formats.outputs import check_output
@@ -19,10 +19,7 @@ from annotext.formats.predictions import read_predictions, read_predictions_head
 from annotext.workflows.extension import ExtensionReport, extend_file
 from annotext.workflows.unlabelled import UnlabelledOptions
 
-if TYPE_CHECKING:
-    from annotext.formats.calibration import Calibration
-
-RECIPE, CALIBRATION = "recipe.toml", "calibration.json"
+RECIPE = "recipe.toml"
 UNCALIBRATED_NOTE = (
     "scores are uncalibrated, no share of wrong points is promised: annotext calibrate learns what they mean"
 )
@@ -135,18 +132,14 @@ def settle_calibration(
     Raises InputError for one that was named and is of none of `identities`, and for one that cannot be read.
     """
     if named is not None:
-        from annotext.formats.calibration import read_calibration
-
         found = read_calibration(named)
         found.check(identities)
         return found, []
     notes: list[str] = []
     for predictor in predictors:
         folder = predictor if predictor.is_dir() else predictor.parent
-        if not (folder / CALIBRATION).is_file():
+        if not (folder / FILE_NAME).is_file():
             continue
-        from annotext.formats.calibration import read_calibration
-
         found = read_calibration(folder)
         if found.fits(identities):
             return found, []

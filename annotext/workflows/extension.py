@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.markup import escape
@@ -17,13 +17,12 @@ from annotext.core.predictions import Predictions, PredictorIdentity
 from annotext.core.problems import InputError, Problem
 from annotext.core.skeleton import Skeleton, union
 from annotext.core.skeletons import UNION21
+from annotext.core.trust import TrustedPoints
 from annotext.formats.annotations import AnnotationFile
+from annotext.formats.calibration import Calibration
 from annotext.formats.extended import write_extended
 from annotext.workflows.skipped import skipped_lines
 from annotext.workflows.unlabelled import WholeLabelling, unlabelled_lines
-
-if TYPE_CHECKING:
-    from annotext.formats.calibration import Calibration
 
 # What the header of an extended file says where nothing turned scores into probabilities.
 UNCALIBRATED = "uncalibrated"
@@ -192,7 +191,7 @@ def extend_file(
         policy=policy,
         policy_from=policy_from,
         skipped=tuple(skipped),
-        notes=tuple(notes),
+        notes=(*notes, *_absent_notes(trusted)),
         unlabelled=None if whole is None else whole.to_dict(),
     )
     filled = None if whole is None else whole.written(len(file.poses))
@@ -236,6 +235,17 @@ def _header_of(calibration: Calibration | None, decisions: Decisions) -> dict[st
         "keypoints": list(decisions.limits),
         "truth": [t.to_dict() for t in model.truth],
     }
+
+
+def _absent_notes(trusted: TrustedPoints | None) -> list[str]:
+    absent = {} if trusted is None else {k: a for k, a in trusted.absent.items() if a}
+    names = sorted({name for a in absent.values() for name in a})
+    if not names:
+        return []
+    return [
+        f"the calibration of {', '.join(absent)} weighs {', '.join(names)}, which these predictions do not say: its "
+        "promises may not hold; predict with the passes it was made with"
+    ]
 
 
 def _limits_dict(limits: Limits) -> dict[str, float | None]:
