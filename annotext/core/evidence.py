@@ -91,14 +91,14 @@ def evidence(
     labels = columns(poses, inputs)
     rows, them = matched(poses.ids, first.ids)
     raw = _spread(first.xy, first.skeleton.indices(keypoints), rows, them, len(poses))
-    size = frame.size[:, None]
+    size = np.where(frame.size > 0, frame.size, np.nan)[:, None]
     found: dict[str, NDArray[np.float64]] = {}
     found.update(_said(first, keypoints, inputs, rows, them, len(poses)))
     found.update(_against_expectation(xy, raw, expectation, size))
     found["disagreement"] = _disagreement(predictions[1:], poses, keypoints, raw, size)
     found["limbs"] = _limbs(xy, expectation, labels, size)
     found.update(_agreement(first, poses, inputs, labels, expectation, size, rows, them))
-    found.update(_posture(labels, inputs, frame, len(keypoints)))
+    found.update(_posture(labels, inputs, frame, size))
     found["border"] = _border(xy, poses, size)
     found["crowding"] = _crowding(xy, labels, poses, size)
     values = np.stack([np.broadcast_to(v, xy.shape[:2]) for v in found.values()], axis=-1)
@@ -261,7 +261,7 @@ def _agreement(
 
 
 def _posture(
-    labels: NDArray[np.float64], inputs: tuple[str, ...], frame: Frame, keypoints: int
+    labels: NDArray[np.float64], inputs: tuple[str, ...], frame: Frame, size: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """How many inputs, how large on the image, how bent, and which way the person faces."""
     inside = frame.into(labels)
@@ -271,7 +271,7 @@ def _posture(
         facing = inside[:, index["left_shoulder"], 0] - inside[:, index["right_shoulder"], 0]
     return {
         "labelled": (count(labels) / max(len(inputs), 1))[:, None],
-        "size": np.log(frame.size)[:, None],
+        "size": np.log(size),
         "lean": (1 - np.cos(frame.turn))[:, None],
         "facing": np.clip(facing, -1, 1)[:, None],
         "sideways": -np.abs(np.clip(facing, -1, 1))[:, None],
