@@ -82,7 +82,7 @@ def formula(weights: Mapping[str, float]) -> str:
         if name in done:
             continue
         other = _other_side(name)
-        if other in weights and weights[other] == weight:
+        if other != name and weights.get(other) == weight:
             part = name.split("_", 1)[1]
             terms.append((2 * weight, f"mid {part}s"))
             done |= {name, other}
