@@ -17,9 +17,10 @@ MAY_IMPORT = {
     "synth": {"formats", "core"},
     "predictors": {"formats", "core"},
     "training": {"predictors", "formats", "core"},
+    "trust": {"core"},
     "review": {"formats", "core"},
-    "workflows": {"review", "training", "predictors", "synth", "formats", "core"},
-    "cli": {"workflows", "review", "training", "predictors", "synth", "formats", "core"},
+    "workflows": {"review", "training", "predictors", "synth", "trust", "formats", "core"},
+    "cli": {"workflows", "review", "training", "predictors", "synth", "trust", "formats", "core"},
 }
 
 # Heavy third parties and the only rooms that may know them.
@@ -31,6 +32,7 @@ ONLY_IN = {
     "mmpose": {"training"},
     "fiftyone": {"review"},
     "onnxruntime": {"predictors", "training"},
+    "sklearn": {"trust"},
     "typer": {"cli"},
 }
 
