@@ -17,7 +17,7 @@ PASSES_HELP = (
 UNLABELLED_HELP = (
     "Also label people with a box and no keypoints whole; never crowds. Such points are marked: they are no labels."
 )
-MIN_POINTS_HELP = "With --unlabelled: people with fewer sure points stay empty.  [default: 8]"
+MIN_POINTS_HELP = "With --unlabelled: people with fewer sure points stay empty.  [default: 10]"
 DETECTIONS_HELP = (
     "With --unlabelled: a COCO detection result file (a list of image_id, category_id, bbox, score); its people on "
     "images without annotations count too."

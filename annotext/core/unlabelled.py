@@ -15,8 +15,10 @@ from annotext.core.policy import Policy, decide
 from annotext.core.poses import Additions, Decision, Poses, Reason, Source, Visibility
 from annotext.core.predictions import Predictions
 
-# A person with fewer sure points than this stays empty.
-MIN_POINTS = 8
+# A person with fewer sure points than this stays empty. On 541 labelled COCO persons whose labels were hidden (simplepose
+# and EfficientPose I, points from a score of .3), points were right (KS >= .5) for .903 of 4,197 on people with at least
+# ten sure points, and for .763 of 560 on the others; by eight and twelve the two differ as much.
+MIN_POINTS = 10
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def draw(
     file = read_annotations(extended, skip_bad=skip_bad)
     if file.additions is None:
         raise InputError.single(extended, "", "is not an extended file", "annotext extend makes one")
-    candidates = np.flatnonzero((file.additions.source != Source.NONE).any(axis=1))
+    gained = (file.additions.source != Source.NONE).any(axis=1)
+    candidates = np.flatnonzero(gained if file.pseudo is None else gained | file.pseudo.people)
     if not len(candidates):
         raise InputError.single(extended, "", "nobody in it has an added point: there is nothing to draw")
     if worst is not None:
@@ -169,8 +170,14 @@ def _tile(file: AnnotationFile, additions: Additions, row: int, pixels: NDArray[
     score[columns] = additions.score[row]
     for column, added in zip(columns, additions.source[row], strict=True):
         source[column] = added
-    low = _lowest(additions, row)
     withheld = int(additions.withheld[row].sum())
+    if file.pseudo is not None and file.pseudo.people[row]:
+        own = file.pseudo.own
+        first = slice(len(own.keypoints))
+        xy[first], visibility[first], score[first] = own.xy[row], own.visibility[row], own.score[row]
+        source[first] = own.source[row].tolist()
+        withheld += int(own.withheld[row].sum())
+    low = _lowest(additions, row)
     second = f"lowest {low[0]} {low[1]:.2f}" if low else "nothing predicted"
     return Tile(
         pixels=pixels,

@@ -77,6 +77,12 @@ class Judged:
         score = judged.score.copy()
         score[:, poses.skeleton.indices(additions.keypoints)] = np.where(additions.added, additions.score, 0.0)
         source = np.where(additions.withheld, WITHHELD, additions.source.astype(str)).astype(object)
+        if file.pseudo is not None:
+            own, people = file.pseudo.own, file.pseudo.people
+            at, xy = poses.skeleton.indices(own.keypoints), judged.xy.copy()
+            xy[np.ix_(people, at)] = np.where(own.added[..., None], own.xy, np.nan)[people]
+            score[np.ix_(people, at)] = np.where(own.added, own.score, 0.0)[people]
+            judged = replace(judged, xy=xy)
         return replace(judged, score=score, added=additions.keypoints, candidate=additions.xy, source=source)
 
 
