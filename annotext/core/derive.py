@@ -122,7 +122,8 @@ _COCO_SHOULDERS = (
     "and COCO's and MPII's shoulders follow different habits; the paper makes Halpe's thorax so too (its Table 5)"
 )
 _ANY_LABELS = (
-    "the same arithmetic on labels of another skeleton: not measured; `annotext derive-check` can, where it has"
+    "the same arithmetic on labels of another skeleton, no figures of ours: `annotext derive-check` measures it where "
+    "a file has"
 )
 
 # The first rule for a keypoint that applies to a skeleton holds: rules of a pair before rules for any labels.

@@ -38,6 +38,9 @@ _UNIT_NAMES = {
 }
 
 
+_SAME, _EVERYBODY = "regression on geometry, same people", "regression on geometry, everybody"
+
+
 @dataclass(frozen=True)
 class Regressor:
     """The no-image regressor (core/pose_only.py) on one keypoint.
@@ -141,16 +144,25 @@ class DeriveCheckReport:
             f"[bold]{escape(self.file)}[/]: {self.people} people ({escape(self.skeleton)})",
             f"distances in {_UNIT_NAMES[self.unit]}; {self.with_unit} people have one",
         ]
+        width = self._width()
         declared = {k: c.measurement for k, c in self.keypoints.items() if c.measurement is not None}
         if declared:
-            lines += ["", _header("declared rules", self.unit)]
+            lines += ["", _header("declared rules", self.unit, width)]
         for name, measured in declared.items():
-            lines.append(_row(f"{name} = {measured.rule.text()}", measured.figures))
+            lines.append(_row(f"{name} = {measured.rule.text()}", measured.figures, width))
             lines += [f"  [dim]{line}[/]" for line in self._about(measured)]
         for name, check in self.keypoints.items():
-            lines += self._searched(name, check)
+            lines += self._searched(name, check, width)
             lines += [f"[yellow]{escape(name)}:[/] {escape(note)}" for note in check.notes]
         return "\n".join([*lines, *skipped_lines(self.skipped)])
+
+    def _width(self) -> int:
+        """Characters the longest formula needs."""
+        found = [f.rule.text() for c in self.keypoints.values() if c.found is not None for f in c.found.rules]
+        declared = [
+            f"{name} = {c.measurement.rule.text()}" for name, c in self.keypoints.items() if c.measurement is not None
+        ]
+        return max(map(len, (_SAME, *found, *declared))) + 2
 
     def _about(self, measured: Measurement) -> list[str]:
         lines = [f"{measured.rule.source} -> {measured.rule.target}: {escape(measured.rule.evidence)}"]
@@ -163,7 +175,7 @@ class DeriveCheckReport:
             lines.append(f"farthest: {escape(worst)}")
         return lines
 
-    def _searched(self, name: str, check: KeypointCheck) -> list[str]:
+    def _searched(self, name: str, check: KeypointCheck, width: int) -> list[str]:
         lines: list[str] = []
         if check.found is not None:
             found = check.found
@@ -172,14 +184,14 @@ class DeriveCheckReport:
                 if self.train is None
                 else f"fitted on {found.taught} people of {escape(self.train)}, judged on {len(found.rows)}"
             )
-            lines += ["", _header(f"found for {name}", self.unit)]
-            lines += [_row(f.rule.text(), f.figures) for f in found.rules]
+            lines += ["", _header(f"found for {name}", self.unit, width)]
+            lines += [_row(f.rule.text(), f.figures, width) for f in found.rules]
         if check.regressor is not None:
             if check.found is None:
-                lines += ["", _header(name, self.unit)]
+                lines += ["", _header(name, self.unit, width)]
             if check.regressor.same is not None:
-                lines.append(_row("regression on geometry, same people", check.regressor.same))
-            lines.append(_row("regression on geometry, everybody", check.regressor.everybody))
+                lines.append(_row(_SAME, check.regressor.same, width))
+            lines.append(_row(_EVERYBODY, check.regressor.everybody, width))
         if check.found is not None:
             lines.append(
                 f"  [dim]{check.found.candidates} combinations of {len(check.found.parents)} keypoints, {how}[/]"
@@ -189,21 +201,18 @@ class DeriveCheckReport:
         return lines
 
 
-_NAME_WIDTH = 62
-
-
-def _header(title: str, unit: str) -> str:
+def _header(title: str, unit: str, width: int) -> str:
     limits = "".join(f"{f'% within {limit:g}':>24}" for limit in LIMITS[unit])
-    return f"[bold]{title:<{_NAME_WIDTH}}{'n':>6}{'median':>9}{limits}{'error':>8}[/]"
+    return f"[bold]{escape(title):<{width}}{'n':>6}{'median':>9}{limits}{'error':>8}[/]"
 
 
-def _row(name: str, figures: Figures) -> str:
+def _row(name: str, figures: Figures, width: int) -> str:
     shares = "".join(
         f"{f'{share:.2f} [{low:.1f}, {high:.1f}]':>24}" if figures.n else f"{'-':>24}"
         for share, low, high in figures.within.values()
     )
     numbers = f"{figures.median[0]:>9.3f}{shares}{figures.error[0]:>8.3f}" if figures.n else f"{'-':>9}{shares}{'-':>8}"
-    return f"{escape(f'{name:<{_NAME_WIDTH}}')}{figures.n:>6}{numbers}"
+    return f"{escape(f'{name:<{width}}')}{figures.n:>6}{numbers}"
 
 
 def _nobody(unit: str) -> Figures:
