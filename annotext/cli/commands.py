@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from annotext.cli import (
+    calibrate,
     decide,
     demo,
     derive_check,
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add every command to the program, in the order `--help` shows them."""
     app.command("extend")(extend.extend)
     app.command("predict")(predict.predict)
+    app.command("calibrate")(calibrate.calibrate)
     app.command("decide")(decide.decide)
     app.command("derive-check")(derive_check.derive_check)
     app.command("draw")(draw.draw)

@@ -127,6 +127,12 @@ class TrustModel:
             if mine and {*part.inputs, *part.keypoints} <= set(own[0].skeleton.keypoints):
                 told.append(points_of(part, poses, said, mine))
                 open_places = [k for k in open_places if k not in mine]
+        for part in self.parts:
+            if ANY in part.calibration and set(part.inputs) <= set(own[0].skeleton.keypoints):
+                mine = tuple(k for k in open_places if k not in part.inputs)
+                if mine:
+                    told.append(points_of(part, poses, said, mine))
+                open_places = []
         return _joined(self.predictor_sha256, told, len(poses))
 
 
@@ -135,19 +141,23 @@ def points_of(
 ) -> TrustedPoints:
     """What a part says about those of its keypoints; the first of `predictions` is the predictor's own.
 
+    A part that has no keypoints of its own speaks about any, by the calibration for `ANY` and without an expectation.
     Raises ValueError if the predictor does not know all inputs and keypoints of the part.
     """
     own = predictions[0]
     rows, them = matched(poses.ids, own.ids)
+    spoken = part.keypoints or keypoints
     expectation, frame = expect(part.pose_only, poses)
-    raw = np.full((len(poses), len(part.keypoints), 2), np.nan)
-    raw[rows] = own.xy[them][:, own.skeleton.indices(part.keypoints)]
+    if not part.keypoints:
+        expectation = np.full((len(poses), len(spoken), 2), np.nan)
+    raw = np.full((len(poses), len(spoken), 2), np.nan)
+    raw[rows] = own.xy[them][:, own.skeleton.indices(spoken)]
     xy = raw.copy()
     if part.anchor is not None:
         seen = Frame(frame.center[rows], frame.size[rows], frame.turn[rows])
         xy[rows] = part.anchor.apply(poses.take(rows), own.take(poses.ids[rows]), expectation[rows], seen)
-    found = evidence(poses, predictions, xy, expectation, frame, part.inputs, part.keypoints)
-    columns = [part.keypoints.index(k) for k in keypoints]
+    found = evidence(poses, predictions, xy, expectation, frame, part.inputs, spoken)
+    columns = [spoken.index(k) for k in keypoints]
     score, radius = np.full((2, len(poses), len(keypoints)), np.nan)
     calibration = {k: c for k in keypoints if (c := part.calibration_of(k)) is not None}
     for name, one in calibration.items():
@@ -172,7 +182,8 @@ def expect(pose_only: PoseOnlyModel, poses: Poses) -> tuple[NDArray[np.float64],
     for start in range(0, n, CHUNK):
         rows = np.arange(start, min(start + CHUNK, n))
         people = poses.take(rows)
-        expectation[rows] = pose_only.predict(people)
+        if pose_only.targets:
+            expectation[rows] = pose_only.predict(people)
         frame = pose_only.frame(people)
         center[rows], size[rows], turn[rows] = frame.center, frame.size, frame.turn
     return expectation, Frame(center, size, turn)

@@ -1,0 +1,320 @@
+"""Learn what a predictor's added points are worth, and write it down: calibration.json, a report, a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.markup import escape
+
+from annotext.core.calibration import ANY
+from annotext.core.correctness import Criterion
+from annotext.core.metrics.ranking import aurc, auroc, bootstrap, coverage, ece, found_in_worst, reliability_equal_count
+from annotext.core.pose_only import fit as fit_pose_only
+from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.core.trust import TrustModel, TrustPart, Truth
+from annotext.formats.calibration import FILE_NAME, write_calibration
+from annotext.formats.jsonio import read_json, write_json
+from annotext.formats.outputs import check_output, writing
+from annotext.predictors.card import read_card
+from annotext.predictors.load import find_card
+from annotext.trust.learn import Learned, learn, learn_any
+from annotext.workflows.skipped import skipped_lines
+from annotext.workflows.trust_plot import Scored, picture
+from annotext.workflows.truths import HELD_OUT, Lesson, read_lessons
+
+PICTURE = "calibration.png"
+# What a run says about the files it learned from.
+DATA = "data.json"
+# Share of a queue whose errors are counted: what somebody with little time looks at.
+WORST = 0.1
+# Redrawings of the images for the intervals.
+ROUNDS = 300
+
+
+@dataclass(frozen=True)
+class KeypointReport:
+    """How one keypoint fared on people that what judges them did not see.
+
+    protocol, file: the truth. n: points with a truth. right: share of the finished points that `criterion` calls right.
+    figures: AUROC, AURC, worst10 (share of all errors in the worst tenth), by the predictor's own score on its own
+        points ("raw_...") and by the calibrated one on the finished points; ece, coverage of the 90 % radius, its median
+        in sizes. Each (value, low, high), 95 % by redrawing images. Empty where there is no calibration.
+    skipped: why there is no calibration, else empty. anchor: what was judged about it, `AnchorJudgement.to_dict`.
+    """
+
+    keypoint: str
+    protocol: str
+    file: str
+    n: int
+    right: float
+    criterion: str
+    figures: Mapping[str, tuple[float, float, float]]
+    skipped: str
+    anchor: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "keypoint": self.keypoint,
+            "protocol": self.protocol,
+            "file": self.file,
+            "n": self.n,
+            "right": _plain(self.right),
+            "criterion": self.criterion,
+            "figures": {k: [_plain(x) for x in v] for k, v in self.figures.items()},
+            "skipped": self.skipped,
+            "anchor": dict(self.anchor),
+        }
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """What one run of `calibrate` did. pictures: written beside the calibration. skipped: records left out."""
+
+    predictor: str
+    predictor_sha256: str
+    output: str
+    picture: str
+    criterion: str
+    keypoints: tuple[KeypointReport, ...]
+    any_points: int
+    truths: tuple[Truth, ...]
+    skipped: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, stable order, no times."""
+        return {
+            "predictor": self.predictor,
+            "predictor_sha256": self.predictor_sha256,
+            "output": self.output,
+            "picture": self.picture,
+            "criterion": self.criterion,
+            "truths": [t.to_dict() for t in self.truths],
+            "keypoints": [k.to_dict() for k in self.keypoints],
+            "any_points": self.any_points,
+            "skipped": [p.to_dict() for p in self.skipped],
+        }
+
+    def summary(self) -> str:
+        """What a person wants to read, in rich markup."""
+        lines = [
+            f"[bold]{escape(self.output)}[/]: what points of {escape(self.predictor)} are worth, and {self.picture}"
+        ]
+        lines += [f"  truth: {escape(t.file)} ({t.protocol}), {t.people} people" for t in self.truths]
+        lines += [
+            f"  right means: {_CRITERIA[self.criterion]}",
+            "  judged on people that what judges them did not see; raw is the predictor's own score",
+            f"  [bold]{'keypoint':<15}{'n':>6}{'right':>8}{'AUROC raw':>11}{'AUROC':>7}{'AURC raw':>10}{'AURC':>8}"
+            f"{'ECE':>7}{'90 % radius holds':>19}  anchored[/bold]",
+        ]
+        for k in self.keypoints:
+            line = f"  {k.keypoint:<15}{k.n:>6}{k.right:>8.1%}"
+            if k.figures:
+                f = {name: value[0] for name, value in k.figures.items()}
+                line += f"{f['raw_auroc']:>11.3f}{f['auroc']:>7.3f}{f['raw_aurc']:>10.4f}{f['aurc']:>8.4f}"
+                line += f"{f['ece']:>7.3f}{f['coverage']:>18.1%} "
+            else:
+                line += f"  no calibration: {k.skipped}"
+            lines.append(f"{line}  {_anchor_text(k.anchor)}")
+        for k in self.keypoints:
+            if not k.anchor["on"]:
+                lines.append(f"  [dim]{k.keypoint} stays where the predictor saw it: {escape(k.anchor['reason'])}[/]")
+        if self.any_points:
+            lines.append(f"  keypoints without a truth are scored by {self.any_points} held-out joints together")
+        lines.append("  [dim]a domain shift remains: the people to be extended are not those of the truth[/]")
+        return "\n".join([*lines, *skipped_lines(self.skipped)])
+
+
+_CRITERIA = {
+    "ks": "keypoint similarity at least .5 with the person's own area",
+    "pckh": "at most half a head size away",
+    "ks-of-size": "keypoint similarity at least .5 with the usual area for the person's size",
+}
+
+
+def calibrate(
+    predictor: Path,
+    *,
+    truths: Sequence[Path] = (),
+    held_out: Sequence[Path] = (),
+    predictions: Sequence[Path] = (),
+    keypoints: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    joints: Sequence[str] = (),
+    criterion: Criterion = Criterion.KS_OF_SIZE,
+    anchored: bool = True,
+    head_sizes: Path | None = None,
+    output: Path | None = None,
+    report: Path | None = None,
+    allow_seen: bool = False,
+    skip_bad: bool = False,
+    force: bool = False,
+) -> CalibrationReport:
+    """Write calibration.json for the predictor at `predictor`, and a picture beside it.
+
+    truths, held_out, predictions, keypoints, inputs, joints, head_sizes: as `read_lessons` takes them. criterion: what
+    right means, one for all. anchored: points may be moved by what the labels say. output: default in the run, or
+    beside the card. allow_seen: also learn from files that the run was trained on. All outputs are checked before work
+    starts. Raises InputError or AnnotextError.
+    """
+    card_path = find_card(predictor)
+    card = read_card(card_path)
+    output = output or card_path.parent / FILE_NAME
+    drawn = output.with_suffix(".png")
+    for path in (output, drawn, *([report] if report else [])):
+        check_output(path, force=force, inputs=[*truths, *held_out, *predictions, card_path])
+    lessons = read_lessons(
+        truths,
+        held_out,
+        predictions,
+        predictor_sha256=card.sha256,
+        keypoints=keypoints,
+        inputs=inputs,
+        joints=joints,
+        head_sizes=head_sizes,
+        skip_bad=skip_bad,
+    )
+    if not allow_seen:
+        _refuse_seen(lessons, card_path.parent / DATA, [*truths, *held_out])
+    learned = [_learn(lesson, criterion, anchored) for lesson in lessons]
+    parts = [
+        one.part(lesson.truth)
+        for one, lesson in zip(learned, lessons, strict=True)
+        if lesson.truth.protocol != HELD_OUT
+    ]
+    parts += (any_part := _any_part(lessons, learned))
+    model = TrustModel(card.sha256, tuple(parts))
+    rows = [row for one, lesson in zip(learned, lessons, strict=True) for row in _rows(one, lesson)]
+    write_calibration(model, output, force=force, inputs=[*truths, *held_out, *predictions])
+    scored = _scored(learned)
+    if scored:
+        with writing(drawn, force=force) as temporary:
+            temporary.write_bytes(picture(scored, f"{card.name}: added points, judged out of sample"))
+    result = CalibrationReport(
+        predictor=card.name,
+        predictor_sha256=card.sha256,
+        output=str(output),
+        picture=drawn.name if scored else "",
+        criterion=str(criterion),
+        keypoints=tuple(rows),
+        any_points=sum(part.calibration[ANY].points for part in any_part),
+        truths=tuple(dict.fromkeys(lesson.truth for lesson in lessons)),
+        skipped=tuple(dict.fromkeys(p for lesson in lessons for p in lesson.skipped)),
+    )
+    if report is not None:
+        write_json(result.to_dict(), report, force=force, indent=True)
+    return result
+
+
+def _learn(lesson: Lesson, criterion: Criterion, anchored: bool) -> Learned:
+    try:
+        return learn(
+            lesson.poses,
+            lesson.predictions,
+            lesson.inputs,
+            lesson.keypoints,
+            criterion=criterion,
+            anchored=anchored,
+        )
+    except ValueError as error:
+        raise AnnotextError(
+            f"{lesson.truth.file}: {', '.join(lesson.keypoints)} cannot be learned from: {error}"
+        ) from None
+
+
+def _any_part(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> list[TrustPart]:
+    """What held-out joints together say about keypoints that have no truth; nothing where there are too few."""
+    mine = [(lesson, one) for lesson, one in zip(lessons, learned, strict=True) if lesson.truth.protocol == HELD_OUT]
+    if not mine:
+        return []
+    calibration = learn_any([one for _, one in mine])
+    if not calibration:
+        return []
+    first = mine[0][0]
+    inputs = tuple(dict.fromkeys(k for lesson, _ in mine for k in (*lesson.inputs, *lesson.keypoints)))
+    shared = tuple(k for k in inputs if all(k in (*o.inputs, *o.keypoints) for o, _ in mine))
+    return [TrustPart(shared, (), fit_pose_only(first.poses, shared, ()), None, calibration, first.truth)]
+
+
+def _refuse_seen(lessons: Sequence[Lesson], data: Path, paths: Sequence[Path]) -> None:
+    """Raises InputError for truths the run was trained on: its errors there say nothing about others."""
+    if not data.is_file():
+        return
+    document, _ = read_json(data)
+    seen = {entry.get("sha256") for entry in document.get("data", []) if isinstance(entry, dict)}
+    known = {lesson.truth.file for lesson in lessons if lesson.truth.sha256 in seen}
+    hint = "use people it never saw, or --allow-seen if you know better: scores will then be too high"
+    if known:
+        raise InputError(
+            Problem(str(path), "", "the student was trained on this file", hint) for path in paths if path.name in known
+        )
+
+
+def _rows(one: Learned, lesson: Lesson) -> list[KeypointReport]:
+    rows: list[KeypointReport] = []
+    for column, keypoint in enumerate(one.keypoints):
+        known = one.known[:, column]
+        right = one.error[known, column] <= one.tolerance[known, column]
+        rows.append(
+            KeypointReport(
+                keypoint=keypoint,
+                protocol=lesson.truth.protocol,
+                file=lesson.truth.file,
+                n=int(known.sum()),
+                right=float(right.mean()) if known.any() else float("nan"),
+                criterion=str(one.criterion),
+                figures=_figures(one, column) if keypoint in one.fitted.calibration else {},
+                skipped=one.fitted.skipped.get(keypoint, ""),
+                anchor=one.judgements[column].to_dict(),
+            )
+        )
+    return rows
+
+
+def _figures(one: Learned, column: int) -> dict[str, tuple[float, float, float]]:
+    """By name (value, low, high). The raw score is judged on the raw point, the calibrated one on the finished."""
+    known = one.known[:, column] & np.isfinite(one.fitted.score[:, column])
+    error, limit = one.error[known, column], one.tolerance[known, column]
+    right, raw_right = error <= limit, one.raw_error[known, column] <= limit
+    score, raw, radius = (v[known, column] for v in (one.fitted.score, one.raw_score, one.fitted.radius))
+    figures = {
+        "raw_auroc": lambda i: auroc(raw[i], raw_right[i]),
+        "auroc": lambda i: auroc(score[i], right[i]),
+        "raw_aurc": lambda i: aurc(raw[i], ~raw_right[i]),
+        "aurc": lambda i: aurc(score[i], ~right[i]),
+        "raw_worst10": lambda i: found_in_worst(raw[i], ~raw_right[i], WORST),
+        "worst10": lambda i: found_in_worst(score[i], ~right[i], WORST),
+        "ece": lambda i: ece(reliability_equal_count(score[i], right[i])),
+        "coverage": lambda i: coverage(error[i], radius[i]),
+        "radius": lambda i: float(np.median(radius[i])),
+    }
+    rng = np.random.default_rng(0)
+    found = {name: bootstrap(f, one.image_index[known], rng, rounds=ROUNDS) for name, f in figures.items()}
+    return {name: (i.value, i.low, i.high) for name, i in found.items()}
+
+
+def _scored(learned: Sequence[Learned]) -> list[Scored]:
+    """Rows of the picture: all calibrated points of one truth together."""
+    rows: list[Scored] = []
+    for one in learned:
+        known = one.known & np.isfinite(one.fitted.score)
+        if known.any():
+            right: NDArray[np.bool_] = (one.error <= one.tolerance)[known]
+            rows.append(Scored(", ".join(one.keypoints), right, one.fitted.score[known], one.raw_score[known]))
+    return rows
+
+
+def _anchor_text(judged: Mapping[str, Any]) -> str:
+    if not judged["on"]:
+        return "off"
+    error = judged["mean_error_in_sizes"]
+    return f"on: error {error['student']:.4f} -> {error['anchored']:.4f} sizes"
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,75 @@
+"""Two pictures of trust: do scores mean what they say, and what does leaving out the doubtful gain?
+
+P points of one row: out of sample, with a raw score, a calibrated one and whether they are right.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Points per dot of the reliability diagram, at the least: a share of 50 has a standard error of .07 at worst.
+_PER_BIN = 50
+_BINS = 12
+_CALIBRATED, _RAW, _IDEAL = "#0b6e99", "#c2571a", "#888888"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A row of the picture. title: what it shows. correct: (P,) bool; score and raw: (P,) float64 in [0, 1]."""
+
+    title: str
+    correct: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    raw: NDArray[np.float64]
+
+
+def picture(rows: Sequence[Scored], title: str) -> bytes:
+    """PNG: one row per group of points, reliability to the left, errors against the share kept to the right."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.1 * len(rows) + 0.6), layout="constrained", dpi=110)
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(len(rows), 2, squeeze=False)
+    for row, (left, right) in zip(rows, axes, strict=True):
+        _reliability(left, row)
+        _risk(right, row)
+    out = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(out)
+    return out.getvalue()
+
+
+def _reliability(axes: Axes, row: Scored) -> None:
+    axes.plot([0, 1], [0, 1], color=_IDEAL, lw=1, ls="--", label="as it should be")
+    for score, colour, name in ((row.raw, _RAW, "raw score"), (row.score, _CALIBRATED, "calibrated")):
+        bins = max(1, min(_BINS, len(score) // _PER_BIN))
+        parts = np.array_split(np.argsort(score, kind="stable"), bins)
+        said = np.array([score[p].mean() for p in parts])
+        right = np.array([row.correct[p].mean() for p in parts])
+        error = np.array([np.sqrt(max(r * (1 - r), 1e-9) / len(p)) for r, p in zip(right, parts, strict=True)])
+        axes.errorbar(said, right, yerr=1.96 * error, color=colour, marker="o", ms=4, lw=1.2, capsize=2, label=name)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="score", ylabel="share of points that are right")
+    axes.set_title(f"{row.title}: {len(row.correct)} points, {row.correct.mean():.1%} right", fontsize=9)
+    axes.legend(fontsize=8, loc="upper left", frameon=False)
+    axes.grid(alpha=0.25)
+
+
+def _risk(axes: Axes, row: Scored) -> None:
+    for score, colour, name in ((row.raw, _RAW, "by raw score"), (row.score, _CALIBRATED, "by calibrated score")):
+        wrong = ~row.correct[np.argsort(-score, kind="stable")]
+        kept = np.arange(1, len(wrong) + 1)
+        axes.plot(100 * kept / len(wrong), 100 * np.cumsum(wrong) / kept, color=colour, lw=1.4, label=name)
+    axes.set(xlim=(0, 100), xlabel="percent of the points kept, surest first", ylabel="percent of those kept wrong")
+    axes.set_ylim(0, 1.25 * 100 * max(1e-3, float((~row.correct).mean())))
+    axes.set_title("what leaving out the doubtful gains", fontsize=9)
+    axes.legend(fontsize=8, loc="upper left", frameon=False)
+    axes.grid(alpha=0.25)
