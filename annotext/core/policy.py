@@ -251,8 +251,10 @@ class _Estimates:
             place = self.xy[here, column]
             outside = ((place < 0) | (place > last[free])).any(axis=1)
             if OUTSIDE in prediction.features:
-                # The predictor saw the image itself; a point that was moved since is judged by the file's sizes.
-                outside = np.where(moved, outside, prediction.features[OUTSIDE][them, there] > 0)
+                # The predictor saw the image itself; a point that was moved since is judged by the file's sizes, if
+                # it names any.
+                judged_here = moved & np.isfinite(last[free]).all(axis=1)
+                outside = np.where(judged_here, outside, prediction.features[OUTSIDE][them, there] > 0)
             self.outside[here, column] = outside
 
     def judged(

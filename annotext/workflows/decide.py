@@ -12,7 +12,7 @@ from annotext.core.problems import AnnotextError, InputError, Problem
 from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.calibration import FILE_NAME, Calibration, read_calibration
 from annotext.formats.extended import output_paths, refuse_extended
-from annotext.formats.jsonio import write_json
+from annotext.formats.jsonio import no_collecting, write_json
 from annotext.formats.outputs import check_output
 from annotext.formats.policy_recipe import find_policy, read_policy
 from annotext.formats.predictions import read_predictions, read_predictions_header
@@ -38,6 +38,7 @@ class PolicyOptions:
     min_score: float | None = None
 
 
+@no_collecting()
 def decide(
     predictions: Path,
     annotations: Path,

@@ -21,6 +21,7 @@ from annotext.core.trust import TrustedPoints
 from annotext.formats.annotations import AnnotationFile
 from annotext.formats.calibration import Calibration
 from annotext.formats.extended import write_extended
+from annotext.formats.jsonio import no_collecting
 from annotext.workflows.skipped import skipped_lines
 from annotext.workflows.unlabelled import WholeLabelling, unlabelled_lines
 
@@ -142,6 +143,7 @@ _UNTOUCHED = {
 }
 
 
+@no_collecting()
 def extend_file(
     file: AnnotationFile,
     said: Sequence[Predictions],
@@ -242,9 +244,11 @@ def _absent_notes(trusted: TrustedPoints | None) -> list[str]:
     names = sorted({name for a in absent.values() for name in a})
     if not names:
         return []
+    passes = ",".join(n for n in names if n in ("flip", "shift"))
+    hint = f"; predict with --passes {passes}" if passes else ""
     return [
-        f"the calibration of {', '.join(absent)} weighs {', '.join(names)}, which these predictions do not say: its "
-        "promises may not hold; predict with the passes it was made with"
+        f"the calibration of {', '.join(absent)} weighs {', '.join(names)}, of which nothing is known here: its "
+        f"promises may not hold{hint}"
     ]
 
 
