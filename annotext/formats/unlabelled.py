@@ -79,9 +79,10 @@ def own_blocks(own: Additions | None, n: int, offset: float) -> Iterator[AddedPo
     if own is None:
         yield from (None for _ in range(n))
         return
-    estimated = (own.source != Source.NONE).any(axis=1).tolist()
-    for there, points in zip(estimated, blocks_as_json(own, offset), strict=True):
-        yield points if there else None
+    estimated = np.asarray((own.source != Source.NONE).any(axis=1))
+    blocks = blocks_as_json(own.take(estimated), offset)
+    for there in estimated.tolist():
+        yield next(blocks) if there else None
 
 
 def filled_keypoints(keypoints: list[Any], own: AddedPoints) -> tuple[list[Any], dict[str, Any]]:

@@ -20,6 +20,9 @@ from annotext.formats.detections import DEFAULT_MIN_DETECTION, Detections, read_
 from annotext.formats.predictions import read_predictions_header
 from annotext.formats.unlabelled import Unlabelled
 
+# Calibration lives on a person's labels; without any the predictor's own scores decide.
+UNCALIBRATED = "uncalibrated"
+
 
 @dataclass(frozen=True)
 class UnlabelledOptions:
@@ -92,7 +95,7 @@ class LabelledWhole:
 
     def header(self) -> dict[str, Any]:
         """What an extended file says about it once."""
-        return {"min_points": self.how.min_points, **self._detections()}
+        return {"min_points": self.how.min_points, "calibration": UNCALIBRATED, **self._detections()}
 
     def to_dict(self) -> dict[str, Any]:
         """For reports: people of the file and found ones, and per keypoint points added and withheld."""

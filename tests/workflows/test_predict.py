@@ -80,6 +80,14 @@ def test_what_predict_wrote_extends_as_if_extend_had_predicted(people: People) -
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_extend_takes_passes_only_with_a_predictor(people: People) -> None:
+    output = people.folder / "out.json"
+    extend(people.annotations, people.images, [DotPredictor()], output, predictions=people.output, passes=["flip"])
+    assert "flip" in read_predictions(people.output)[0].features
+    with pytest.raises(AnnotextError, match="give --predictor"):
+        extend(people.annotations, None, [], output, predictions=people.output, passes=["flip"], force=True)
+
+
 def test_the_file_says_which_annotations_and_predictors_it_comes_from(people: People) -> None:
     people.predict(DotPredictor(), DotPredictor(replace(CARD, name="more", role="student")))
     header = read_predictions_header(people.output)
