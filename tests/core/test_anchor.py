@@ -237,6 +237,13 @@ def test_a_part_of_the_people_gets_what_they_get_among_all(model: AnchorModel) -
     assert some.apply(model) == pytest.approx(people.apply(model)[rows], abs=1e-9)
 
 
+def test_more_people_than_are_weighed_at_once_get_what_each_gets_alone(model: AnchorModel) -> None:
+    people = world(17_000, 18)
+    rows = np.arange(16_300, 16_500)
+    some = World(people.poses.take(rows), people.predictions.take(people.poses.ids[rows]), people.expectation[rows])
+    assert some.apply(model) == pytest.approx(people.apply(model)[rows], abs=1e-9)
+
+
 def test_too_few_people_leave_it_off() -> None:
     few = world(MIN_PEOPLE - 1, 15)
     # The two ankles are learned together: that is enough for them.
