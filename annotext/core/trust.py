@@ -128,7 +128,7 @@ class TrustModel:
                 told.append(points_of(part, poses, said, mine))
                 open_places = [k for k in open_places if k not in mine]
         for part in self.parts:
-            if ANY in part.calibration and set(part.inputs) <= set(own[0].skeleton.keypoints):
+            if not part.keypoints and ANY in part.calibration and set(part.inputs) <= set(own[0].skeleton.keypoints):
                 mine = tuple(k for k in open_places if k not in part.inputs)
                 if mine:
                     told.append(points_of(part, poses, said, mine))
