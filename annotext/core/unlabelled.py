@@ -70,6 +70,13 @@ def columns(additions: Additions, chosen: Sequence[int]) -> Additions:
     )
 
 
+def beside(additions: Additions, others: Additions) -> Additions:
+    """The keypoints of both for the same people, those of `others` last."""
+    names = ("xy", "visibility", "source", "score", "radius", "decision", "reason")
+    arrays = {n: np.concatenate([getattr(additions, n), getattr(others, n)], axis=1) for n in names}
+    return Additions((*additions.keypoints, *others.keypoints), **arrays)
+
+
 def put(additions: Additions, rows: NDArray[np.intp], others: Additions) -> Additions:
     """`additions` with the people at `rows` taken from `others`, which has the same keypoints."""
     if others.keypoints != additions.keypoints:

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from annotext.core.poses import Additions, Source, Visibility
 from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.core.unlabelled import beside
 from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.outputs import check_output, writing
 from annotext.predictors.images import find_missing, image_path, pointer_to, read_image, used_images
@@ -83,12 +84,12 @@ def draw(
     file = read_annotations(extended, skip_bad=skip_bad)
     if file.additions is None:
         raise InputError.single(extended, "", "is not an extended file", "annotext extend makes one")
-    gained = (file.additions.source != Source.NONE).any(axis=1)
-    candidates = np.flatnonzero(gained if file.pseudo is None else gained | file.pseudo.people)
+    additions = file.additions if file.pseudo is None else beside(file.pseudo.own, file.additions)
+    candidates = np.flatnonzero((additions.source != Source.NONE).any(axis=1))
     if not len(candidates):
         raise InputError.single(extended, "", "nobody in it has an added point: there is nothing to draw")
     if worst is not None:
-        rows = _worst(file.additions, candidates)[:worst]
+        rows = _worst(additions, candidates)[:worst]
     else:
         chosen = np.random.default_rng(seed).permutation(candidates)[:people]
         rows = np.sort(chosen)
@@ -96,7 +97,7 @@ def draw(
     if bad and (not skip_bad or not pictures):
         raise InputError(bad)
     rows = rows[np.isin(file.poses.image_index[rows], list(pictures))]
-    tiles = [_tile(file, file.additions, row, pictures[int(file.poses.image_index[row])]) for row in rows]
+    tiles = [_tile(file, additions, row, pictures[int(file.poses.image_index[row])]) for row in rows]
     how = "lowest scores first" if worst is not None else "drawn by chance"
     sheet = contact_sheet(tiles, f"{extended.name}: {len(rows)} of {len(candidates)} people with additions, {how}")
     encoded, data = cv2.imencode(".png", sheet)
@@ -104,7 +105,7 @@ def draw(
         raise AnnotextError(f"{output}: the sheet of {sheet.shape[1]} x {sheet.shape[0]} pixels cannot be a PNG")
     with writing(output, force=force, inputs=[extended]) as temporary:
         temporary.write_bytes(data.tobytes())
-    lowest = [_lowest(file.additions, row) for row in rows]
+    lowest = [_lowest(additions, row) for row in rows]
     return DrawReport(
         output=str(output),
         people=tuple(int(i) for i in file.poses.ids[rows]),
@@ -162,21 +163,16 @@ def _tile(file: AnnotationFile, additions: Additions, row: int, pixels: NDArray[
     """One person with all its points: the file's own as they are, the added ones with source and score."""
     poses = file.poses
     k = len(poses.skeleton)
-    columns = poses.skeleton.indices(additions.keypoints)
+    there = additions.source[row] != Source.NONE
+    columns = np.array(poses.skeleton.indices(additions.keypoints), dtype=np.intp)[there]
     xy, visibility = poses.xy[row].copy(), poses.visibility[row].copy()
     source = [Source.NONE] * k
     score = np.ones(k)
-    xy[columns], visibility[columns] = additions.xy[row], additions.visibility[row]
-    score[columns] = additions.score[row]
-    for column, added in zip(columns, additions.source[row], strict=True):
+    xy[columns], visibility[columns] = additions.xy[row][there], additions.visibility[row][there]
+    score[columns] = additions.score[row][there]
+    for column, added in zip(columns, additions.source[row][there], strict=True):
         source[column] = added
     withheld = int(additions.withheld[row].sum())
-    if file.pseudo is not None and file.pseudo.people[row]:
-        own = file.pseudo.own
-        first = slice(len(own.keypoints))
-        xy[first], visibility[first], score[first] = own.xy[row], own.visibility[row], own.score[row]
-        source[first] = own.source[row].tolist()
-        withheld += int(own.withheld[row].sum())
     low = _lowest(additions, row)
     second = f"lowest {low[0]} {low[1]:.2f}" if low else "nothing predicted"
     return Tile(

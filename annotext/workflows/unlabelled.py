@@ -132,7 +132,8 @@ def unlabelled_lines(told: Mapping[str, Any]) -> list[str]:
         )
     if "detections" in told:
         left = {text: told["detections"]["left_out"][key] for key, text in _LEFT_OUT.items()}
-        lines.append("  detections left out: " + ", ".join(f"{n} {text}" for text, n in left.items() if n) or "none")
+        if any(left.values()):
+            lines.append("  detections left out: " + ", ".join(f"{n} {text}" for text, n in left.items() if n))
     points = told["keypoints"].values()
     added, withheld = sum(p["added"] for p in points), sum(p["withheld"] for p in points)
     lines.append(f"  {added} points for them, {withheld} more withheld; none of them is a human label")
