@@ -17,7 +17,7 @@ from annotext.core.predictions import Predictions
 
 # A person with fewer sure points than this stays empty. On 541 labelled COCO persons whose labels were hidden
 # (simplepose and EfficientPose I, points from a score of .3), points were right (KS >= .5) in .903 of 4,197 cases on
-# people with at least ten sure points, and in .763 of 560 on the others. Eight gives .897 and .721, twelve .908 and .794.
+# people with at least ten sure points, and in .763 of 560 on the others. Eight: .897 and .721; twelve: .908 and .794.
 MIN_POINTS = 10
 
 
