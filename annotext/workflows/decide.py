@@ -66,7 +66,7 @@ def decide(
     file = read_annotations(annotations, skip_bad=skip_bad)
     refuse_extended(file)
     written = [*output_paths(file, output), *([report] if report else [])]
-    read = [annotations, predictions, *(p for p in (calibration, options.file) if p is not None)]
+    read = [annotations, predictions, options.file, calibration_file(calibration)]
     if unlabelled is not None and unlabelled.detections is not None:
         read.append(unlabelled.detections)
     check_outputs(written, read, force)
@@ -146,6 +146,11 @@ def settle_calibration(
             return found, []
         notes.append(f"{found.path} is of another student and was not used: calibrate again")
     return None, [*notes, UNCALIBRATED_NOTE]
+
+
+def calibration_file(named: Path | None) -> Path | None:
+    """The file that is read where a calibration, or the run that holds it, was named."""
+    return named / FILE_NAME if named is not None and named.is_dir() else named
 
 
 def check_outputs(written: Sequence[Path], read: Sequence[Path | None], force: bool) -> None:

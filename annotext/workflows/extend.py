@@ -14,6 +14,7 @@ from annotext.formats.predictions import read_predictions, write_predictions
 from annotext.predictors.predictor import Predictor
 from annotext.workflows.decide import (
     PolicyOptions,
+    calibration_file,
     check_outputs,
     check_same_file,
     settle_calibration,
@@ -65,7 +66,8 @@ def extend(
     if not predictors and predictions is None:
         raise AnnotextError("extend needs a predictor: give --predictor, or --predictions of an earlier run")
     written = [*output_paths(file, output), *(p for p in (predictions if predictors else None, report) if p)]
-    read = [annotations, *paths, *([predictions] if not predictors else []), calibration, options.file]
+    read = [annotations, *paths, *([predictions] if not predictors else []), options.file]
+    read += [calibration_file(p) for p in (calibration, *paths)]
     if unlabelled is not None:
         read.append(unlabelled.detections)
     check_outputs(written, read, force)
