@@ -37,7 +37,7 @@ DERIVED_SCORE = 1.0
 OUTSIDE = "outside"
 
 # An added point is written as hidden (v = 1) where a person marked both of these as hidden, else as visible (v = 2).
-# Measured on two sets of 4,000 synthetic people with true visibility: with both hidden, the point is hidden for .66-.70
+# Measured on two sets of 4,000 synthetic people with true visibility: with both hidden, the point is hidden for .65-.70
 # (pelvis, thorax), .47-.49 (upper neck), .73-.90 (face); with one hidden, for .08-.15 (pelvis), .33-.35 (thorax),
 # .10-.22 (upper neck). The head top is hidden for .02-.04 of people, and no pair says for whom (both ears: .43).
 HIDDEN_WITH: dict[str, tuple[str, str]] = {
