@@ -123,3 +123,34 @@ def test_a_target_nobody_has_is_refused() -> None:
 def test_too_few_complete_people_are_refused() -> None:
     with pytest.raises(ValueError, match="5 people have all of"):
         fit(_stick_people(5, 0), INPUTS, ("head_top",))
+
+
+def _mirrored(poses: Poses) -> Poses:
+    flip = poses.skeleton.flip_index
+    return replace(poses, xy=poses.xy[:, flip] * [-1.0, 1.0], visibility=poses.visibility[:, flip])
+
+
+def test_people_in_a_mirror_are_predicted_in_a_mirror(model: object) -> None:
+    truth = _hide(_stick_people(40, 6), np.random.default_rng(1), 0.2)
+    seen = model.predict(truth)  # type: ignore[attr-defined]
+    mirrored = model.predict(_mirrored(truth))  # type: ignore[attr-defined]
+    assert np.allclose(mirrored, seen * [-1.0, 1.0], atol=1e-2, equal_nan=True)
+
+
+def test_left_and_right_targets_trade_places_in_a_mirror() -> None:
+    inputs = tuple(k for k in INPUTS if "elbow" not in k)
+    fitted = fit(_stick_people(200, 0), inputs, ("left_elbow", "right_elbow"))
+    truth = _stick_people(40, 6)
+    swapped = fitted.predict(_mirrored(truth))[:, ::-1]
+    assert np.allclose(swapped, fitted.predict(truth) * [-1.0, 1.0], atol=1e-2)
+
+
+def test_a_target_of_one_side_is_not_taught_by_mirror_images_of_the_other() -> None:
+    truth = _stick_people(400, 0)
+    fitted = fit(truth, INPUTS[:-1], (INPUTS[-1],))  # one input has lost its other side, too
+    other = _stick_people(200, 1)
+    distance = np.linalg.norm(fitted.predict(other)[:, 0] - other.xy[:, MPII16.index[INPUTS[-1]]], axis=1)
+    both = fit(truth, tuple(k for k in INPUTS if "wrist" not in k), ("left_wrist",))
+    wrist = np.linalg.norm(both.predict(other)[:, 0] - other.xy[:, MPII16.index["left_wrist"]], axis=1)
+    assert np.median(distance / other.head_size) < 0.25
+    assert np.median(wrist / other.head_size) < 0.25
