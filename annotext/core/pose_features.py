@@ -30,9 +30,19 @@ def plain_features(completed: NDArray[np.float64], given: NDArray[np.float64], f
     return np.concatenate([place, there, turn, np.ones((len(given), 1))], axis=1).astype(np.float32)
 
 
+def count_plain(inputs: int) -> int:
+    """H for S inputs."""
+    return 3 * inputs + 3
+
+
 def count_inputs(plain: int) -> int:
     """S of H plain features."""
     return (plain - 3) // 3
+
+
+def count_features(inputs: int, random: int) -> int:
+    """F for S inputs and R random features."""
+    return count_plain(inputs) + inputs * (2 * inputs + 1) + random
 
 
 def all_features(

@@ -22,7 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core.frame import Frame, columns, count, mirror, usable
-from annotext.core.pose_features import Reflection, all_features, partners, plain_features, products
+from annotext.core.pose_features import (
+    Reflection,
+    all_features,
+    count_features,
+    count_plain,
+    partners,
+    plain_features,
+    products,
+)
 from annotext.core.poses import Poses
 
 # A bound on time and memory; MPII's train set stays whole.
@@ -100,7 +108,8 @@ class PoseOnlyModel:
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             features = all_features(plain[part], self.hidden, self.offset)
-            inside[part] = np.stack([features @ w for w in self.weights], axis=1)
+            for target, weights in enumerate(self.weights):
+                inside[part, target] = features @ weights
         predicted[rows] = frame.out_of(inside)
         return predicted
 
@@ -131,6 +140,8 @@ def fit(
     Each person is also seen mirrored (unless an input stands without its other side), and once more with some inputs
     hidden, so that the model serves people whose labels are incomplete. Chance comes from `rng` (default: seed 0); the
     same input gives the same model.
+    Without targets the model only knows the people's frames.
+
     Raises ValueError if a target is an input, or too few people have the inputs or a target labelled.
     """
     rng = np.random.default_rng(0) if rng is None else rng
@@ -156,6 +167,10 @@ def fit(
     shape = Frame.of(whole, inputs).into(whole).reshape(len(whole), -1)
     mean, covariance = shape.mean(axis=0), np.cov(shape, rowvar=False) + PRIOR_VARIANCE * np.eye(shape.shape[1])
 
+    if not targets:
+        layer = np.zeros((count_plain(len(inputs)), 0), dtype=np.float32)
+        weights = np.zeros((0, count_features(len(inputs), 0), 2), dtype=np.float32)
+        return PoseOnlyModel(inputs, targets, mean, covariance, layer, layer[0], weights)
     mirrored = partners(targets, poses.skeleton)
     members = []
     metric = None
@@ -222,7 +237,8 @@ def _metric(
     root = _sensitivity(sample, weights, hidden, offset, reflection)
     covariance = np.cov(sample, rowvar=False, dtype=np.float64)
     # The variance of a projection along independent normal draws w is trace(covariance), along root @ w the other one.
-    return root * np.sqrt(np.trace(covariance) / np.trace(root.T @ covariance @ root))
+    spread = max(np.trace(root.T @ covariance @ root), np.finfo(np.float64).tiny)
+    return root * np.sqrt(np.trace(covariance) / spread)
 
 
 def _sensitivity(
@@ -244,7 +260,7 @@ def _sensitivity(
             double[one, other] = squares
             slope = linear + plain @ (double + double.T) + (active * units) @ hidden.T
             moment = (slope.T @ slope).astype(np.float64)
-            total += moment / np.trace(moment)
+            total += moment / max(np.trace(moment), np.finfo(np.float64).tiny)
     if reflection is not None:
         total += reflection.of_gram(total)
     value, vector = np.linalg.eigh(total)

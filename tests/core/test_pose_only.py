@@ -96,15 +96,21 @@ def test_what_it_is_to_predict_it_never_looks_at(model: object) -> None:
 def test_people_moved_and_grown_are_predicted_alike(model: object) -> None:
     truth = _stick_people(30, 5)
     moved = replace(truth, xy=2.5 * truth.xy + [100.0, -40.0])
-    assert model.predict(moved) == pytest.approx(  # type: ignore[attr-defined]
-        2.5 * model.predict(truth) + [100.0, -40.0],
-        abs=1e-2,  # type: ignore[attr-defined]
-    )
+    predicted = model.predict(moved)  # type: ignore[attr-defined]
+    expected = model.predict(truth)  # type: ignore[attr-defined]
+    assert predicted == pytest.approx(2.5 * expected + [100.0, -40.0], abs=1e-2)
 
 
 def test_the_same_people_give_the_same_model() -> None:
     one, two = (fit(_stick_people(100, 0), INPUTS, ("upper_neck",)) for _ in range(2))
     assert np.array_equal(one.weights, two.weights)
+
+
+def test_without_targets_a_model_still_knows_the_frames_of_people() -> None:
+    truth = _hide(_stick_people(60, 0), np.random.default_rng(0), 0.2)
+    frames_only, whole = fit(_stick_people(60, 1), INPUTS, ()), fit(_stick_people(60, 1), INPUTS, ("head_top",))
+    assert np.array_equal(frames_only.frame(truth).size, whole.frame(truth).size, equal_nan=True)
+    assert frames_only.predict(truth).shape == (60, 0, 2)
 
 
 def test_a_target_among_the_inputs_is_refused() -> None:
