@@ -263,7 +263,8 @@ def derive_check(
     search = search or train is not None
     names = _keypoints(here, keypoints, search)
     unit = unit_of(poses)
-    wanted = {name: _parents(name, poses.skeleton, parents) for name in names} if search else {}
+    taught = poses.skeleton if teaching is None else teaching.poses.skeleton
+    wanted = {name: _parents(name, poses.skeleton, taught, parents) for name in names} if search else {}
     checks = {
         name: _check(
             name, poses, unit, wanted.get(name), teaching, most_parents=most_parents, keep_all=parents is not None
@@ -320,8 +321,8 @@ def _keypoints(file: AnnotationFile, keypoints: Sequence[str] | None, search: bo
     return names
 
 
-def _parents(keypoint: str, skeleton: Skeleton, given: Sequence[str] | None) -> tuple[str, ...]:
-    """Candidate parents of `keypoint`, in the skeleton's order."""
+def _parents(keypoint: str, skeleton: Skeleton, taught: Skeleton, given: Sequence[str] | None) -> tuple[str, ...]:
+    """Candidate parents of `keypoint`, in the skeleton's order; taught: skeleton of the people fitted on."""
     if given is not None:
         known = known_skeletons()
         names = known[given[0]].keypoints if len(given) == 1 and given[0] in known else tuple(given)
@@ -332,7 +333,7 @@ def _parents(keypoint: str, skeleton: Skeleton, given: Sequence[str] | None) -> 
     else:
         lacking = next((s for s in (COCO17, MPII16) if keypoint not in s.index), skeleton)
         derived = [k for k in lacking.keypoints if rule_for(k, skeleton) is not None]
-        names = tuple(k for k in lacking.keypoints if k not in derived)
+        names = tuple(k for k in lacking.keypoints if k not in derived and k in taught.index)
     return tuple(k for k in skeleton.keypoints if k in names and k != keypoint)
 
 
