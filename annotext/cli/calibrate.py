@@ -62,6 +62,15 @@ def calibrate(
     anchor: Annotated[
         bool, typer.Option("--anchor/--no-anchor", help="Move points by what the labels say, where that helps.")
     ] = True,
+    poses: Annotated[
+        Path | None,
+        typer.Option(
+            "--poses",
+            help="An annotation file with many labelled people, to learn from what the pose alone says; for a small "
+            "truth. It needs no images and no predictions.",
+            readable=False,
+        ),
+    ] = None,
     head_sizes: Annotated[
         Path | None, typer.Option("--head-sizes", metavar="FILE.mat", help="MPII's official file.", readable=False)
     ] = None,
@@ -96,6 +105,7 @@ def calibrate(
         joints=names(joints),
         criterion=Criterion(criterion.value),
         anchored=anchor,
+        poses=poses,
         head_sizes=head_sizes,
         output=output,
         report=report,

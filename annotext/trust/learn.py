@@ -85,19 +85,20 @@ def learn(
     *,
     criterion: Criterion,
     anchored: bool = True,
+    pose_only: PoseOnlyModel | None = None,
     rng: np.random.Generator | None = None,
 ) -> Learned:
     """Learn about A `keypoints` of N people from their own labels of them; of the others only `inputs` are looked at.
 
     predictions: the first is the predictor's, of the same people in the same order; others are what it is compared
-    with. anchored: points may be moved by what the labels say. Chance (folds, hidden inputs) comes from `rng` (default:
-    seed 0).
+    with. anchored: points may be moved by what the labels say. pose_only: fitted on other people, for a small truth.
+    Chance (folds, hidden inputs) comes from `rng` (default: seed 0).
     Raises ValueError if there are too few people or images, as `learn_anchor` says.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     inputs, keypoints = tuple(inputs), tuple(keypoints)
     said, blind = predictions[0], only(poses, inputs)
-    moved = learn_anchor(only(poses, (*inputs, *keypoints)), said, inputs, keypoints, rng=rng)
+    moved = learn_anchor(only(poses, (*inputs, *keypoints)), said, inputs, keypoints, rng=rng, pose_only=pose_only)
     truth, size = columns(poses, keypoints), np.where(moved.frame.size > 0, moved.frame.size, np.nan)
     there = said.skeleton.indices(keypoints)
     raw = said.xy[:, there].astype(np.float64)

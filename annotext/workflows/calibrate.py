@@ -15,8 +15,10 @@ from annotext.core.calibration import ANY
 from annotext.core.correctness import Criterion
 from annotext.core.metrics.ranking import aurc, auroc, bootstrap, coverage, ece, found_in_worst, reliability_equal_count
 from annotext.core.pose_only import fit as fit_pose_only
+from annotext.core.poses import Poses
 from annotext.core.problems import AnnotextError, InputError, Problem
 from annotext.core.trust import TrustModel, TrustPart, Truth
+from annotext.formats.annotations import read_annotations
 from annotext.formats.calibration import FILE_NAME, write_calibration
 from annotext.formats.jsonio import read_json, write_json
 from annotext.formats.outputs import check_output, writing
@@ -42,8 +44,8 @@ class KeypointReport:
 
     protocol, file: the truth. n: points with a truth. right: share of the finished points that `criterion` calls right.
     figures: AUROC, AURC, worst10 (share of all errors in the worst tenth), by the predictor's own score on its own
-        points ("raw_...") and by the calibrated one on the finished points; ece, coverage of the 90 % radius, its median
-        in sizes. Each (value, low, high), 95 % by redrawing images. Empty where there is no calibration.
+        points ("raw_...") and by the calibrated one on the finished points; ece, coverage of the 90 % radius, its
+        median in sizes. Each (value, low, high), 95 % by redrawing images. Empty where there is no calibration.
     skipped: why there is no calibration, else empty. anchor: what was judged about it, `AnchorJudgement.to_dict`.
     """
 
@@ -148,6 +150,7 @@ def calibrate(
     joints: Sequence[str] = (),
     criterion: Criterion = Criterion.KS_OF_SIZE,
     anchored: bool = True,
+    poses: Path | None = None,
     head_sizes: Path | None = None,
     output: Path | None = None,
     report: Path | None = None,
@@ -158,9 +161,10 @@ def calibrate(
     """Write calibration.json for the predictor at `predictor`, and a picture beside it.
 
     truths, held_out, predictions, keypoints, inputs, joints, head_sizes: as `read_lessons` takes them. criterion: what
-    right means, one for all. anchored: points may be moved by what the labels say. output: default in the run, or
-    beside the card. allow_seen: also learn from files that the run was trained on. All outputs are checked before work
-    starts. Raises InputError or AnnotextError.
+    right means, one for all. anchored: points may be moved by what the labels say. poses: a file with many labelled
+    people, from which the expectation by pose alone is learned instead; its images that a truth has are left out.
+    output: default in the run, or beside the card. allow_seen: also learn from files that the run was trained on. All
+    outputs are checked before work starts. Raises InputError or AnnotextError.
     """
     card_path = find_card(predictor)
     card = read_card(card_path)
@@ -179,9 +183,10 @@ def calibrate(
         head_sizes=head_sizes,
         skip_bad=skip_bad,
     )
+    more = read_annotations(poses, skip_bad=skip_bad).poses if poses is not None else None
     if not allow_seen:
         _refuse_seen(lessons, card_path.parent / DATA, [*truths, *held_out])
-    learned = [_learn(lesson, criterion, anchored) for lesson in lessons]
+    learned = [_learn(lesson, criterion, anchored, more) for lesson in lessons]
     parts = [
         one.part(lesson.truth)
         for one, lesson in zip(learned, lessons, strict=True)
@@ -211,8 +216,12 @@ def calibrate(
     return result
 
 
-def _learn(lesson: Lesson, criterion: Criterion, anchored: bool) -> Learned:
+def _learn(lesson: Lesson, criterion: Criterion, anchored: bool, more: Poses | None) -> Learned:
     try:
+        pose_only = None
+        if more is not None:
+            others = ~np.isin(more.file_names(), lesson.poses.file_names())
+            pose_only = fit_pose_only(more.take(others), lesson.inputs, lesson.keypoints)
         return learn(
             lesson.poses,
             lesson.predictions,
@@ -220,6 +229,7 @@ def _learn(lesson: Lesson, criterion: Criterion, anchored: bool) -> Learned:
             lesson.keypoints,
             criterion=criterion,
             anchored=anchored,
+            pose_only=pose_only,
         )
     except ValueError as error:
         raise AnnotextError(
