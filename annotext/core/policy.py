@@ -58,7 +58,8 @@ class Policy:
 
     target_error: the share of a keypoint's added points that may be wrong, in (0, 1); where scores are calibrated.
     keypoints: target errors of single keypoints, by name.
-    ask_from: calibrated points that are not sure enough to be added are asked about from this score up; in [0, 1].
+    ask_from: calibrated points below this score are withheld, whatever the target error; those above that are not sure
+        enough to be added are asked about; in [0, 1].
     write_asked: points to ask about are written with v > 0 too; else they are kept as candidates with v = 0.
     min_score: uncalibrated points below this score are withheld; in [0, 1].
     """
@@ -169,12 +170,15 @@ def decide(
 
 
 def _limits(keypoints: Sequence[str], policy: Policy, trusted: TrustedPoints | None) -> dict[str, Limits]:
-    """Of the calibrated ones among `keypoints`, in their order."""
+    """Of the calibrated ones among `keypoints`, in their order.
+
+    A good student may keep the target error with every point added; what is more likely wrong than right stays out.
+    """
     limits: dict[str, Limits] = {}
     for keypoint in keypoints:
         if trusted is not None and keypoint in trusted.calibration:
             add = trusted.calibration[keypoint].minimum_score(policy.target_of(keypoint))
-            limits[keypoint] = Limits(add, min(policy.ask_from, add))
+            limits[keypoint] = Limits(max(add, policy.ask_from), policy.ask_from)
     return limits
 
 

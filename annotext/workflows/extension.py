@@ -193,7 +193,7 @@ def extend_file(
         policy=policy,
         policy_from=policy_from,
         skipped=tuple(skipped),
-        notes=(*notes, *_absent_notes(trusted)),
+        notes=(*notes, *_absent_notes(trusted), *_missed_notes(_trust(decisions, policy))),
         unlabelled=None if whole is None else whole.to_dict(),
     )
     filled = None if whole is None else whole.written(len(file.poses))
@@ -249,6 +249,16 @@ def _absent_notes(trusted: TrustedPoints | None) -> list[str]:
     return [
         f"the calibration of {', '.join(absent)} weighs {', '.join(names)}, of which nothing is known here: its "
         f"promises may not hold{hint}"
+    ]
+
+
+def _missed_notes(trust: Mapping[str, Mapping[str, float | int | None]]) -> list[str]:
+    """Where the scores of this file's own points expect more errors than the target allows."""
+    return [
+        f"{100 * wrong:.1f} % of the predicted {name} that were added are expected wrong, more than the target of "
+        f"{100 * target:g} %: these people differ from those it was calibrated on"
+        for name, said in trust.items()
+        if (wrong := said["expected_wrong"]) is not None and (target := said["target_error"] or 0) < wrong
     ]
 
 

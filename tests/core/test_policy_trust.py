@@ -94,6 +94,13 @@ def test_the_arrays_that_hold_human_keypoints_are_never_written_to(
     assert np.array_equal(PEOPLE.visibility, before[1])
 
 
+def test_what_is_more_likely_wrong_than_right_is_never_added() -> None:
+    additions = decided(Policy(target_error=0.6, ask_from=0.5))
+    weak = GAINS & (additions.score[:, HEAD] < 0.5)
+    assert weak.any()
+    assert (additions.decision[weak, HEAD] == Decision.WITHHOLD).all()
+
+
 def test_a_target_error_of_one_keypoint_leaves_the_others_alone() -> None:
     plain, special = (decided(Policy(keypoints=k)) for k in ({}, {"head_top": 0.3}))
     assert (plain.decision[:, NECK] == special.decision[:, NECK]).all()
