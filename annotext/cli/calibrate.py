@@ -88,7 +88,7 @@ def calibrate(
 
     From people whose truth is known and whom the student did not see. `extend` and `decide` use what is written.
     """
-    from annotext.cli.output import print_report
+    from annotext.cli.output import notes, print_report
     from annotext.core.correctness import Criterion
     from annotext.workflows.calibrate import calibrate as run_it
 
@@ -112,5 +112,6 @@ def calibrate(
         allow_seen=allow_seen,
         skip_bad=skip_bad,
         force=force,
+        progress=lambda what: notes.print(what, style="dim", markup=False, highlight=False, soft_wrap=True),
     )
     print_report(result, as_json=as_json)

@@ -102,9 +102,10 @@ def learn(
     truth, size = columns(poses, keypoints), np.where(moved.frame.size > 0, moved.frame.size, np.nan)
     there = said.skeleton.indices(keypoints)
     raw = said.xy[:, there].astype(np.float64)
-    xy, anchor = moved.xy, moved.anchor
+    xy, anchor, judgements = moved.xy, moved.anchor, moved.judgements
     if not anchored:
         xy, anchor = raw, replace(anchor, on=(False,) * len(keypoints))
+        judgements = tuple(replace(j, on=False, reason="anchoring was not wanted") for j in judgements)
     sigmas = np.array([poses.skeleton.sigmas[k] for k in keypoints])
     limit = tolerance(criterion, sigmas, area=poses.area, head_size=poses.head_size, size=size) / size[:, None]
     error, raw_error = (np.linalg.norm(p - truth, axis=-1) / size[:, None] for p in (xy, raw))
@@ -116,7 +117,7 @@ def learn(
         criterion=criterion,
         pose_only=moved.pose_only,
         anchor=anchor,
-        judgements=moved.judgements,
+        judgements=judgements,
         fitted=fit_calibration(found, error, limit, poses.image_index, criterion=criterion, rng=rng),
         raw_evidence=evidence(blind, predictions, raw, unknown, moved.frame, inputs, keypoints),
         raw=raw,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from annotext.core.correctness import Criterion
 from annotext.core.metrics.ranking import aurc, auroc, bootstrap, coverage, ece, found_in_worst, reliability_equal_count
 from annotext.core.pose_only import fit as fit_pose_only
 from annotext.core.poses import Poses
-from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.core.problems import InputError, Problem
 from annotext.core.trust import TrustModel, TrustPart, Truth
 from annotext.formats.annotations import read_annotations
 from annotext.formats.calibration import FILE_NAME, write_calibration
 from annotext.formats.jsonio import read_json, write_json
-from annotext.formats.outputs import check_output, writing
+from annotext.formats.outputs import writing
 from annotext.predictors.card import read_card
 from annotext.predictors.load import find_card
 from annotext.trust.learn import Learned, learn, learn_any
+from annotext.workflows.decide import check_outputs
 from annotext.workflows.skipped import skipped_lines
 from annotext.workflows.trust_plot import Scored, picture
 from annotext.workflows.truths import HELD_OUT, Lesson, read_lessons
@@ -42,7 +43,8 @@ ROUNDS = 300
 class KeypointReport:
     """How one keypoint fared on people that what judges them did not see.
 
-    protocol, file: the truth. n: points with a truth. right: share of the finished points that `criterion` calls right.
+    protocol, file: the truth, as it was named. n: points with a truth. right: share of the finished points that
+        `criterion` calls right.
     figures: AUROC, AURC, worst10 (share of all errors in the worst tenth), by the predictor's own score on its own
         points ("raw_...") and by the calibrated one on the finished points; ece, coverage of the 90 % radius, its
         median in sizes. Each (value, low, high), 95 % by redrawing images. Empty where there is no calibration.
@@ -105,12 +107,18 @@ class CalibrationReport:
     def summary(self) -> str:
         """What a person wants to read, in rich markup."""
         lines = [
-            f"[bold]{escape(self.output)}[/]: what points of {escape(self.predictor)} are worth, and {self.picture}"
+            f"[bold]{escape(self.output)}[/]: what points of {escape(self.predictor)} are worth"
+            + (f"; drawn in {escape(self.picture)}" if self.picture else "")
         ]
-        lines += [f"  truth: {escape(t.file)} ({t.protocol}), {t.people} people" for t in self.truths]
+        taught: dict[tuple[str, str], list[str]] = {}
+        for k in self.keypoints:
+            taught.setdefault((k.file, k.protocol), []).append(k.keypoint)
+        lines += [f"  {escape(file)} ({protocol}): {', '.join(names)}" for (file, protocol), names in taught.items()]
         lines += [
-            f"  right means: {_CRITERIA[self.criterion]}",
-            "  judged on people that what judges them did not see; raw is the predictor's own score",
+            f"  right means: {_CRITERIA[self.criterion]}; sizes are distances in the person's own size",
+            "  judged on people that what judges them did not see; raw: the predictor's own score on its own points",
+            "  [dim]AUROC: how often a right point scores above a wrong one. AURC: share wrong among the surest[/]",
+            "  [dim]points, over all shares kept; small is good. ECE: how far scores are from the share right.[/]",
             f"  [bold]{'keypoint':<15}{'n':>6}{'right':>8}{'AUROC raw':>11}{'AUROC':>7}{'AURC raw':>10}{'AURC':>8}"
             f"{'ECE':>7}{'90 % radius holds':>19}  anchored[/bold]",
         ]
@@ -157,21 +165,23 @@ def calibrate(
     allow_seen: bool = False,
     skip_bad: bool = False,
     force: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> CalibrationReport:
     """Write calibration.json for the predictor at `predictor`, and a picture beside it.
 
     truths, held_out, predictions, keypoints, inputs, joints, head_sizes: as `read_lessons` takes them. criterion: what
     right means, one for all. anchored: points may be moved by what the labels say. poses: a file with many labelled
     people, from which the expectation by pose alone is learned instead; its images that a truth has are left out.
-    output: default in the run, or beside the card. allow_seen: also learn from files that the run was trained on. All
-    outputs are checked before work starts. Raises InputError or AnnotextError.
+    output: default in the run, or beside the card. allow_seen: also learn from files that the run was trained on.
+    progress: told what is learned next. All outputs are checked before work starts; nothing is written if nothing could
+    be learned. Raises InputError or AnnotextError.
     """
     card_path = find_card(predictor)
     card = read_card(card_path)
     output = output or card_path.parent / FILE_NAME
     drawn = output.with_suffix(".png")
-    for path in (output, drawn, *([report] if report else [])):
-        check_output(path, force=force, inputs=[*truths, *held_out, *predictions, card_path])
+    read = [*truths, *held_out, *predictions, card_path, poses, head_sizes]
+    check_outputs([output, drawn, *([report] if report else [])], read, force)
     lessons = read_lessons(
         truths,
         held_out,
@@ -185,8 +195,13 @@ def calibrate(
     )
     more = read_annotations(poses, skip_bad=skip_bad).poses if poses is not None else None
     if not allow_seen:
-        _refuse_seen(lessons, card_path.parent / DATA, [*truths, *held_out])
-    learned = [_learn(lesson, criterion, anchored, more) for lesson in lessons]
+        _refuse_seen(lessons, card_path.parent / DATA)
+    learned: list[Learned] = []
+    for lesson in lessons:
+        if progress is not None:
+            progress(f"learning about {', '.join(lesson.keypoints)} from {lesson.path}")
+        learned.append(_learn(lesson, criterion, anchored, more))
+    _refuse_nothing(lessons, learned)
     parts = [
         one.part(lesson.truth)
         for one, lesson in zip(learned, lessons, strict=True)
@@ -232,9 +247,8 @@ def _learn(lesson: Lesson, criterion: Criterion, anchored: bool, more: Poses | N
             pose_only=pose_only,
         )
     except ValueError as error:
-        raise AnnotextError(
-            f"{lesson.truth.file}: {', '.join(lesson.keypoints)} cannot be learned from: {error}"
-        ) from None
+        hint = "give a file of more people, or leave these out (--keypoints, --joints)"
+        raise InputError.single(lesson.path, ", ".join(lesson.keypoints), f"cannot be learned: {error}", hint) from None
 
 
 def _any_part(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> list[TrustPart]:
@@ -251,18 +265,28 @@ def _any_part(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> list[Tru
     return [TrustPart(shared, (), fit_pose_only(first.poses, shared, ()), None, calibration, first.truth)]
 
 
-def _refuse_seen(lessons: Sequence[Lesson], data: Path, paths: Sequence[Path]) -> None:
+def _refuse_nothing(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> None:
+    """Raises InputError where no keypoint got a calibration or an anchor: such a file would say nothing."""
+    if any(one.fitted.calibration or any(one.anchor.on) for one in learned):
+        return
+    hint = "give a file of more people, or a predictor that is not always right there"
+    raise InputError(
+        Problem(str(lesson.path), keypoint, f"cannot be learned: {why}", hint)
+        for lesson, one in zip(lessons, learned, strict=True)
+        for keypoint, why in one.fitted.skipped.items()
+    )
+
+
+def _refuse_seen(lessons: Sequence[Lesson], data: Path) -> None:
     """Raises InputError for truths the run was trained on: its errors there say nothing about others."""
     if not data.is_file():
         return
     document, _ = read_json(data)
     seen = {entry.get("sha256") for entry in document.get("data", []) if isinstance(entry, dict)}
-    known = {lesson.truth.file for lesson in lessons if lesson.truth.sha256 in seen}
+    known = dict.fromkeys(lesson.path for lesson in lessons if lesson.truth.sha256 in seen)
     hint = "use people it never saw, or --allow-seen if you know better: scores will then be too high"
     if known:
-        raise InputError(
-            Problem(str(path), "", "the student was trained on this file", hint) for path in paths if path.name in known
-        )
+        raise InputError(Problem(str(path), "", "the student was trained on this file", hint) for path in known)
 
 
 def _rows(one: Learned, lesson: Lesson) -> list[KeypointReport]:
@@ -274,7 +298,7 @@ def _rows(one: Learned, lesson: Lesson) -> list[KeypointReport]:
             KeypointReport(
                 keypoint=keypoint,
                 protocol=lesson.truth.protocol,
-                file=lesson.truth.file,
+                file=str(lesson.path),
                 n=int(known.sum()),
                 right=float(right.mean()) if known.any() else float("nan"),
                 criterion=str(one.criterion),

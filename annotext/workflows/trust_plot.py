@@ -59,7 +59,7 @@ def _reliability(axes: Axes, row: Scored) -> None:
         axes.errorbar(said, right, yerr=1.96 * error, color=colour, marker="o", ms=4, lw=1.2, capsize=2, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="score", ylabel="share of points that are right")
     axes.set_title(f"{row.title}: {len(row.correct)} points, {row.correct.mean():.1%} right", fontsize=9)
-    axes.legend(fontsize=8, loc="upper left", frameon=False)
+    axes.legend(fontsize=8, loc="lower right", frameon=False)
     axes.grid(alpha=0.25)
 
 

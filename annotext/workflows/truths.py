@@ -37,7 +37,7 @@ class Lesson:
     """One truth. poses and predictions: rows aligned, the same N people; the first prediction is the judged one.
 
     inputs: labelled keypoints that may be looked at; keypoints: whose truth is known. Neither holds one of the other.
-    truth: what a calibration says about it. skipped: records left out.
+    truth: what a calibration says about it. path: the annotation file. skipped: records left out.
     """
 
     poses: Poses
@@ -45,6 +45,7 @@ class Lesson:
     inputs: tuple[str, ...]
     keypoints: tuple[str, ...]
     truth: Truth
+    path: Path
     skipped: tuple[Problem, ...] = ()
 
 
@@ -62,14 +63,15 @@ def read_lessons(
 ) -> list[Lesson]:
     """One lesson per file of `truths`, and one per pair of joints of each file of `held_out`.
 
-    predictions: parquet files; each belongs to the annotation file whose sha256 it names. keypoints: only these;
-    default all the file labels beyond the inputs. inputs: default the keypoints COCO and MPII share. joints: what is
-    held out in turn, with its mirror partner; default every input that the predictor knows.
+    predictions: parquet files; each belongs to the annotation file whose sha256 it names, several may belong to one.
+    keypoints: only these; default all the file labels beyond the inputs. inputs: default the keypoints COCO and MPII
+    share. joints: what is held out in turn, with its mirror partner; default every input. Of all three only what the
+    predictor knows is taken.
     Raises InputError or AnnotextError for what does not fit together, all files' problems at once.
     """
-    made_on: dict[str, Path] = {}
+    made_on: dict[str, list[Path]] = {}
     for path in predictions:
-        made_on[read_predictions_header(path).input_sha256] = path
+        made_on.setdefault(read_predictions_header(path).input_sha256, []).append(path)
     lessons: list[Lesson] = []
     problems: list[Problem] = []
     for protocol, path in [*((LABELS, p) for p in truths), *((HELD_OUT, p) for p in held_out)]:
@@ -97,7 +99,7 @@ def read_lessons(
 def _read(
     protocol: str,
     path: Path,
-    made_on: dict[str, Path],
+    made_on: dict[str, list[Path]],
     predictor_sha256: str,
     *,
     keypoints: Sequence[str],
@@ -110,35 +112,36 @@ def _read(
     if file.additions is not None:
         hint = "what annotext added is no truth; give the file it was made from, or strip it"
         raise InputError.single(path, "", "is an extended file", hint)
+    hint = f"annotext predict {path} --images DIR --predictor RUN --passes flip,shift -o PREDICTIONS.parquet"
     if file.sha256 not in made_on:
-        hint = f"annotext predict {path} --images DIR --predictor RUN --passes flip,shift -o PREDICTIONS.parquet"
         raise InputError.single(path, "", "none of the given --predictions were made on this file as it is now", hint)
-    said = read_predictions(made_on[file.sha256])
+    said = [p for parquet in made_on[file.sha256] for p in read_predictions(parquet)]
     own = [p for p in said if p.predictor.sha256 == predictor_sha256]
     if not own:
         who = ", ".join(f"{p.predictor.name} ({p.predictor.sha256[:12]})" for p in said)
         problem = f"holds predictions of {who}, not of the predictor to calibrate ({predictor_sha256[:12]})"
-        raise InputError.single(made_on[file.sha256], "", problem)
+        raise InputError.single(made_on[file.sha256][0], "", problem, hint)
     poses = with_head_sizes(file.poses, head_sizes) if head_sizes is not None and file.kind == "mpii" else file.poses
     known = np.isin(poses.ids, own[0].ids) & ~poses.crowd & poses.has_keypoints
     poses = poses.take(known)
-    ordered = [own[0].take(poses.ids), *(p for p in said if p is not own[0])]
+    ordered = [own[0].take(poses.ids), *(p for p in said if p.predictor.sha256 != predictor_sha256)]
     skeleton, predicted = poses.skeleton, own[0].skeleton
-    looked_at = tuple(k for k in (inputs or SHARED) if k in skeleton.index)
-    _check_names(path, skeleton, (*keypoints, *inputs, *joints))
+    both = [k for k in skeleton.keypoints if k in predicted.index]
+    looked_at = tuple(k for k in (inputs or SHARED) if k in both)
+    _check_names(path, skeleton, predicted, (*keypoints, *inputs, *joints))
 
     def lesson(chosen: Sequence[str], seen: Sequence[str]) -> Lesson:
         columns = skeleton.indices(chosen)
         people = int(poses.labelled[:, columns].any(axis=1).sum())
         truth = Truth(protocol, path.name, file.sha256, people)
-        return Lesson(poses, tuple(ordered), tuple(seen), tuple(chosen), truth, file.skipped)
+        return Lesson(poses, tuple(ordered), tuple(seen), tuple(chosen), truth, path, file.skipped)
 
     if protocol == LABELS:
-        chosen = [k for k in skeleton.keypoints if k in predicted.index and k not in looked_at]
-        if keypoints:
-            chosen = [k for k in chosen if k in keypoints]
+        chosen = [k for k in both if k not in looked_at and (not keypoints or k in keypoints)]
         if not chosen:
-            raise InputError.single(path, "", "labels no keypoint that the predictor adds, beyond the inputs")
+            which = f"none of {', '.join(keypoints)}" if keypoints else "no keypoint"
+            problem = f"labels {which} that the predictor knows and that is not looked at as an input"
+            raise InputError.single(path, "", problem, "--held-out judges the labels that are looked at, too")
         # A derivable keypoint is only predicted where a parent is missing: learn it where both are.
         plain = [k for k in chosen if k not in MIDPOINTS]
         derived = [k for k in chosen if k in MIDPOINTS]
@@ -146,20 +149,27 @@ def _read(
             *([lesson(plain, looked_at)] if plain else []),
             *(lesson([k], [i for i in looked_at if i not in MIDPOINTS[k]]) for k in derived),
         ]
-    pairs = _pairs(skeleton, [k for k in (joints or looked_at) if k in predicted.index])
+    pairs = _pairs(skeleton, [k for k in (joints or looked_at) if k in both], both)
+    if not pairs:
+        raise InputError.single(path, "", "has no joint that the predictor knows and that could be held out")
     return [lesson(pair, [k for k in looked_at if k not in pair]) for pair in pairs]
 
 
-def _pairs(skeleton: Skeleton, joints: Sequence[str]) -> list[tuple[str, ...]]:
-    """Each joint with its mirror partner, in the skeleton's order."""
-    partner = {k: (left, right) for left, right in skeleton.flip_pairs for k in (left, right)}
+def _pairs(skeleton: Skeleton, joints: Sequence[str], known: Sequence[str]) -> list[tuple[str, ...]]:
+    """Each joint with its mirror partner, where that is known too."""
+    pairs = [pair for pair in skeleton.flip_pairs if set(pair) <= set(known)]
+    partner = {k: pair for pair in pairs for k in pair}
     return list(dict.fromkeys(partner.get(k, (k,)) for k in joints))
 
 
-def _check_names(path: Path, skeleton: Skeleton, names: Sequence[str]) -> None:
-    unknown = [k for k in dict.fromkeys(names) if k not in skeleton.index]
+def _check_names(path: Path, skeleton: Skeleton, predicted: Skeleton, names: Sequence[str]) -> None:
+    """Raises InputError for names that neither know: what one file lacks another may have."""
+    unknown = [k for k in dict.fromkeys(names) if k not in skeleton.index and k not in predicted.index]
     if unknown:
+        known = dict.fromkeys((*skeleton.keypoints, *predicted.keypoints))
         raise InputError(
-            Problem(str(path), k, f"{skeleton.name} has no such keypoint", f"it has {', '.join(skeleton.keypoints)}")
+            Problem(
+                str(path), k, "neither this file nor the predictor has such a keypoint", f"there are {', '.join(known)}"
+            )
             for k in unknown
         )
