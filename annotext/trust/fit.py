@@ -18,8 +18,11 @@ from annotext.core.evidence import Evidence
 from annotext.trust.curves import Curves, out_of_fold, thresholds
 
 FOLDS = 5
-# Of each keypoint. With fewer, some thirty weights are guesses.
-MIN_POINTS, MIN_RIGHT, MIN_WRONG = 100, 15, 15
+# Of each keypoint.
+MIN_POINTS, MIN_RIGHT = 100, 15
+# Of those that share their weights. With fewer wrong points nobody can tell what they look like: then all points have
+# the same score, the share that is right, and the same radius.
+MIN_WRONG = 15
 # Inverse strengths of the ridge, strongest first. The strongest that is as good as the best within one standard error
 # is taken: what more freedom wins on these people is lost on others first.
 STRENGTHS = (0.003, 0.01, 0.1, 1.0)
@@ -145,13 +148,13 @@ def _with_enough(
     kept: list[int] = []
     for columns in candidates:
         points, good = int(known[:, columns].sum()), int(right[:, columns].sum())
-        if points >= MIN_POINTS and good >= MIN_RIGHT and points - good >= MIN_WRONG:
+        if points >= MIN_POINTS and good >= MIN_RIGHT:
             kept += columns
             continue
         for column in columns:
             fitted.skipped[keypoints[column]] = (
-                f"{good} right and {points - good} wrong points; {MIN_POINTS} are needed, "
-                f"{MIN_RIGHT} right and {MIN_WRONG} wrong among them"
+                f"{points} points with a truth, {good} of them right; "
+                f"{MIN_POINTS} are needed, {MIN_RIGHT} of them right"
             )
     return kept
 
@@ -161,8 +164,11 @@ def _fit_part(
 ) -> None:
     """Fit the calibrations `names`, whose weights are shared, into `fitted`."""
     design = _Design.of(points)
-    strength, logit = _cross_fitted(design.columns, points)
-    weights, intercept = _logistic(design.columns, points.right, strength)
+    if int((~points.right).sum()) < MIN_WRONG:
+        logit, weights, intercept = np.zeros(len(points.right)), np.zeros(design.columns.shape[1]), 0.0
+    else:
+        strength, logit = _cross_fitted(design.columns, points)
+        weights, intercept = _logistic(design.columns, points.right, strength)
     f, g = len(features), len(design.gaps)
     unknown = np.zeros(f)
     unknown[design.gaps] = weights[f : f + g]
@@ -230,7 +236,9 @@ def _cross_fitted(columns: NDArray[np.float64], points: _Points) -> tuple[float,
 def _logistic(
     columns: NDArray[np.float64], right: NDArray[np.bool_], strength: float
 ) -> tuple[NDArray[np.float64], float]:
-    """Weights and intercept of a ridge logistic regression."""
+    """Weights and intercept of a ridge logistic regression; none where all are right, or all wrong."""
+    if right.all() or not right.any():
+        return np.zeros(columns.shape[1]), float(np.log(right.sum() + 0.5) - np.log((~right).sum() + 0.5))
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, max_iter=2000).fit(columns, right)

@@ -173,10 +173,24 @@ def test_a_keypoint_with_too_little_truth_is_left_out_with_the_reason(seen: Plan
     right = int((error[:40, 1] <= 0.2).sum())
     found = fit_calibration(seen.evidence, error, seen.tolerance, seen.images, criterion=Criterion.PCKH)
     assert set(found.calibration) == {"upper_neck", "pelvis"}
-    assert found.skipped["head_top"].startswith(f"{right} right and {40 - right} wrong points; 100 are needed")
+    assert (
+        found.skipped["head_top"] == f"40 points with a truth, {right} of them right; 100 are needed, 15 of them right"
+    )
     assert np.isnan(found.score[:, 1]).all()
 
 
 def test_shapes_that_do_not_fit_are_refused(seen: Planted) -> None:
     with pytest.raises(ValueError, match="images"):
         fit_calibration(seen.evidence, seen.error, seen.tolerance, seen.images[1:], criterion=Criterion.KS)
+
+
+def test_where_hardly_a_point_is_wrong_all_have_the_same_score_and_may_be_added(seen: Planted) -> None:
+    tolerance = np.full_like(seen.tolerance, 1e6)
+    tolerance[:3, 2] = 0.0
+    found = fit_calibration(seen.evidence, seen.error, tolerance, seen.images, criterion=Criterion.PCKH)
+    pelvis = found.calibration["pelvis"]
+    known = int(np.isfinite(seen.error[:, 2]).sum())
+    assert pelvis.wrong == int((seen.error[:3, 2] > 0).sum()) and not pelvis.weights.any()
+    score, _ = pelvis.apply(seen.evidence)
+    assert np.unique(score[np.isfinite(score)]) == pytest.approx([1 - pelvis.wrong / known])
+    assert pelvis.minimum_score(0.05) <= score[np.isfinite(score)].min()
