@@ -27,8 +27,6 @@ PASS_FLOOR = 0.002
 SCORE_FLOOR = 1e-4
 # How many labelled inputs count as a point's neighbours: for a head the shoulders and the next.
 NEIGHBOURS = 3
-# Beyond this many sizes inside the image its border says no more.
-BORDER_REACH = 0.3
 # Another person's points further away than this many sizes say no more.
 CROWD_REACH = 1.0
 
@@ -99,7 +97,6 @@ def evidence(
     found["limbs"] = _limbs(xy, expectation, labels, size)
     found.update(_agreement(first, poses, inputs, labels, expectation, size, rows, them))
     found.update(_posture(labels, inputs, frame, size))
-    found["border"] = _border(xy, poses, size)
     found["crowding"] = _crowding(xy, labels, poses, size)
     values = np.stack([np.broadcast_to(v, xy.shape[:2]) for v in found.values()], axis=-1)
     known = np.isfinite(xy).all(axis=-1) & np.isfinite(size)
@@ -276,14 +273,6 @@ def _posture(
         "facing": np.clip(facing, -1, 1)[:, None],
         "sideways": -np.abs(np.clip(facing, -1, 1))[:, None],
     }
-
-
-def _border(xy: NDArray[np.float64], poses: Poses, size: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, A) how near or beyond the image's border the point is, in sizes, from `-BORDER_REACH` (far inside) up."""
-    sizes = np.array([(i.width or np.nan, i.height or np.nan) for i in poses.images], dtype=np.float64).reshape(-1, 2)
-    last = sizes[poses.image_index][:, None] - 1
-    inside = np.minimum(xy, last - xy).min(axis=-1)
-    return np.clip(-inside / size, -BORDER_REACH, BORDER_REACH)
 
 
 def _crowding(

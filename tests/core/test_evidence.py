@@ -221,16 +221,6 @@ def test_another_persons_points_nearby_are_crowding() -> None:
     assert (_values(case.evidence(), "head_top", "crowding") > -CROWD_REACH).all()
 
 
-def test_the_border_counts_where_the_image_has_a_size() -> None:
-    case = Case()
-    case.xy = case.xy.copy()
-    case.xy[0, 0], case.xy[1, 0] = (2.0, 100.0), (-5.0, 100.0)
-    border = _values(case.evidence(), "upper_neck", "border")
-    assert -0.1 < border[0] < 0 < border[1]
-    case.poses = replace(case.poses, images=tuple(Image("a.jpg") for _ in range(N)))
-    assert np.isnan(_values(case.evidence(), "upper_neck", "border")).all()
-
-
 def test_a_keypoint_the_predictor_lacks_is_named() -> None:
     case = Case()
     frame = Frame.of(columns(case.poses, INPUTS), INPUTS)
