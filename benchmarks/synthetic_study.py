@@ -122,6 +122,12 @@ def experiments() -> list[Experiment]:
         ),
         Experiment("both: own, paper's form", "both", teachers="own-both"),
         Experiment("both: more, paper's form", "both", teachers="more-both"),
+        Experiment(
+            "both: more, only unlabelled",
+            "both",
+            teachers="more-both",
+            distil=DistilRecipe(alpha=0.5, where="unlabelled", confidence="peak"),
+        ),
         Experiment("both: few, paper's form + boxes", "both", teachers="more-both", mpii="few+boxes"),
     ]
 
