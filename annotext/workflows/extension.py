@@ -130,7 +130,9 @@ class ExtensionReport:
         if rest and self.predictors:
             lines.append(f"    scores of {', '.join(rest)} are uncalibrated: withheld below {policy.min_score:g}")
         if not isinstance(self.calibration, str):
-            truth = ", ".join(f"{escape(t['file'])} ({t['protocol']})" for t in self.calibration["truth"])
+            # A file with several parts is one truth to a reader.
+            truths = dict.fromkeys(f"{escape(t['file'])} ({t['protocol']})" for t in self.calibration["truth"])
+            truth = ", ".join(truths)
             lines.append(f"  calibration: sha256 {self.calibration['sha256'][:12]}, fitted on {truth}")
         return lines
 
