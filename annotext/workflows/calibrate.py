@@ -126,12 +126,18 @@ class CalibrationReport:
             line = f"  {k.keypoint:<15}{k.n:>6}{k.right:>8.1%}"
             if k.figures:
                 f = {name: value[0] for name, value in k.figures.items()}
-                line += f"{f['raw_auroc']:>11.3f}{f['auroc']:>7.3f}{f['raw_aurc']:>10.4f}{f['aurc']:>8.4f}"
+                line += f"{_number(f['raw_auroc'], 3):>11}{_number(f['auroc'], 3):>7}"
+                line += f"{_number(f['raw_aurc'], 4):>10}{_number(f['aurc'], 4):>8}"
                 line += f"{f['ece']:>7.3f}{f['coverage']:>18.1%} "
             else:
                 line += f"  no calibration: {k.skipped}"
             lines.append(f"{line}  {_anchor_text(k.anchor)}")
         for k in self.keypoints:
+            if k.figures and np.isnan(k.figures["auroc"][0]):
+                wrong = round((1 - k.right) * k.n)
+                lines.append(
+                    f"  [dim]{k.keypoint}: {wrong} of {k.n} wrong, too few to tell which: all have one score[/]"
+                )
             if not k.anchor["on"]:
                 lines.append(f"  [dim]{k.keypoint} stays where the predictor saw it: {escape(k.anchor['reason'])}[/]")
         if self.any_points:
@@ -327,6 +333,9 @@ def _figures(one: Learned, column: int) -> dict[str, tuple[float, float, float]]
         "coverage": lambda i: coverage(error[i], radius[i]),
         "radius": lambda i: float(np.median(radius[i])),
     }
+    if not one.fitted.calibration[one.keypoints[column]].weights.any():
+        # One score for all ranks nothing; what folds differ by is no knowledge.
+        figures |= dict.fromkeys(("auroc", "aurc", "worst10"), lambda _: float("nan"))
     rng = np.random.default_rng(0)
     found = {name: bootstrap(f, one.image_index[known], rng, rounds=ROUNDS) for name, f in figures.items()}
     return {name: (i.value, i.low, i.high) for name, i in found.items()}
@@ -341,6 +350,10 @@ def _scored(learned: Sequence[Learned]) -> list[Scored]:
             right: NDArray[np.bool_] = (one.error <= one.tolerance)[known]
             rows.append(Scored(", ".join(one.keypoints), right, one.fitted.score[known], one.raw_score[known]))
     return rows
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "-"
 
 
 def _anchor_text(judged: Mapping[str, Any]) -> str:
