@@ -223,7 +223,7 @@ def synthetic(given: argparse.Namespace) -> None:
             if not calibration.is_file():
                 options = ("--keypoints", ",".join(group), *(() if anchored else ("--no-anchor",)))
                 truth = ("--truth", files[taught][0], "--predictions", files[taught][1])
-                command("calibrate", given.run, *truth, *options, "-o", calibration)
+                command("calibrate", given.run, *truth, *options, "-o", calibration, "--force")
             model = read_calibration(calibration).model
             poses, said = aligned(*files[taught])
             one = learn(poses, [said], SHARED, group, criterion=Criterion.KS_OF_SIZE, anchored=anchored)
