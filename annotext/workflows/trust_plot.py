@@ -6,6 +6,7 @@ P points of one row: out of sample, with a raw score, a calibrated one and wheth
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # Points per dot of the reliability diagram, at the least: a share of 50 has a standard error of .07 at worst.
 _PER_BIN = 50
+# Characters of a title that fit above half the picture.
+_TITLE_WIDTH = 62
 _BINS = 12
 _CALIBRATED, _RAW, _IDEAL = "#0b6e99", "#c2571a", "#888888"
 
@@ -58,7 +61,8 @@ def _reliability(axes: Axes, row: Scored) -> None:
         error = np.array([np.sqrt(max(r * (1 - r), 1e-9) / len(p)) for r, p in zip(right, parts, strict=True)])
         axes.errorbar(said, right, yerr=1.96 * error, color=colour, marker="o", ms=4, lw=1.2, capsize=2, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="score", ylabel="share of points that are right")
-    axes.set_title(f"{row.title}: {len(row.correct)} points, {row.correct.mean():.1%} right", fontsize=9)
+    title = f"{row.title}: {len(row.correct)} points, {row.correct.mean():.1%} right"
+    axes.set_title(textwrap.fill(title, _TITLE_WIDTH), fontsize=9)
     axes.legend(fontsize=8, loc="lower right", frameon=False)
     axes.grid(alpha=0.25)
 
