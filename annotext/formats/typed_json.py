@@ -175,7 +175,11 @@ def _array(dtype: np.dtype[Any], value: Any, pointer: str, report: Report) -> An
         report(pointer, f"holds {len(data)} bytes, a shape of {shape} needs {math.prod(shape) * dtype.itemsize}")
         return None
     # A copy in the machine's own order: what comes out of a buffer cannot be written to.
-    return np.frombuffer(data, dtype=dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+    try:
+        return np.frombuffer(data, dtype=dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+    except (ValueError, OverflowError):
+        report(f"{pointer}.shape", "is of more or longer dimensions than an array can have")
+        return None
 
 
 def _fits(value: Any, dtype: np.dtype[Any]) -> bool:

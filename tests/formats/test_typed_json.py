@@ -135,6 +135,16 @@ def test_big_endian_numbers_are_written_little_endian() -> None:
         ("mask", [0], "mask[0]: is a number, expected true or false"),
         ("numbers", {"dtype": "float64", "shape": [-1], "base64": ""}, "numbers.shape: expected a list of whole"),
         ("numbers", {"dtype": "float64", "shape": [1], "base64": 3}, "numbers.base64: is no base64 text"),
+        (
+            "numbers",
+            {"dtype": "float64", "shape": [1] * 100, "base64": "AAAAAAAAAAA="},
+            "numbers.shape: is of more or longer dimensions than an array can have",
+        ),
+        (
+            "numbers",
+            {"dtype": "float64", "shape": [2**63, 0], "base64": ""},
+            "numbers.shape: is of more or longer dimensions than an array can have",
+        ),
         ("other", 3, "other: unknown key"),
     ],
 )
