@@ -6,12 +6,14 @@ calibration of another is refused. Numbers come back exactly, so that the same p
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import orjson
 
 from annotext import __version__
@@ -89,6 +91,7 @@ def read_calibration(path: str | Path) -> Calibration:
     model = from_json(TrustModel, document.get("model"), "model", report) if "model" in document else None
     if model is not None:
         _check_hashes(model, report)
+        _check_finite(model, report)
     if problems or model is None:
         raise InputError(problems)
     return Calibration(path, sha256, model)
@@ -100,3 +103,15 @@ def _check_hashes(model: TrustModel, report: Callable[[str, str], None]) -> None
     for i, part in enumerate(model.parts):
         if not _SHA256.fullmatch(part.truth.sha256):
             report(f"model.parts[{i}].truth.sha256", "is no sha256")
+
+
+def _check_finite(model: TrustModel, report: Callable[[str, str], None]) -> None:
+    """With NaN in its arrays a model falls silent, and what it was to weigh down is added instead."""
+    for i, part in enumerate(model.parts):
+        models = {"pose_only": part.pose_only, "anchor": part.anchor}
+        models |= {f"calibration.{name}": one for name, one in part.calibration.items()}
+        for name, one in models.items():
+            for field in dataclasses.fields(one) if one is not None else ():
+                values = getattr(one, field.name)
+                if isinstance(values, np.ndarray) and not np.isfinite(values).all():
+                    report(f"model.parts[{i}].{name}.{field.name}", "holds numbers that are not finite")

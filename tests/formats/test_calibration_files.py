@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,12 @@ def test_any_value_anywhere_is_read_or_refused_never_a_crash(
 
 def test_the_format_is_named_with_its_version(document: dict[str, Any]) -> None:
     assert document["format"] == FORMAT == "annotext-calibration/1"
+
+
+def test_a_model_with_numbers_that_are_not_finite_is_refused(tmp_path: Path, written: Calibration) -> None:
+    part = written.model.parts[0]
+    broken = replace(part.pose_only, weights=np.full_like(part.pose_only.weights, np.nan))
+    model = replace(written.model, parts=(replace(part, pose_only=broken), *written.model.parts[1:]))
+    write_calibration(model, tmp_path / "calibration.json", force=False)
+    with pytest.raises(InputError, match=r"parts\[0\]\.pose_only\.weights: holds numbers that are not finite"):
+        read_calibration(tmp_path)
