@@ -117,7 +117,7 @@ def fit_calibration(
     fitted = Fitted({}, {}, *(np.full(shape, np.nan) for _ in range(3)))
     parts = [list(range(shape[1]))] if pooled else _parts(evidence.keypoints, groups)
     for part in parts:
-        kept = _with_enough([part] if pooled else [[c] for c in part], known, right, evidence.keypoints, fitted)
+        kept = _with_enough([part] if pooled else [[c] for c in part], known, right, fold, evidence.keypoints, fitted)
         if not kept:
             continue
         row, place = np.nonzero(known[:, kept])
@@ -141,6 +141,7 @@ def _with_enough(
     candidates: list[list[int]],
     known: NDArray[np.bool_],
     right: NDArray[np.bool_],
+    fold: NDArray[np.intp],
     keypoints: Sequence[str],
     fitted: Fitted,
 ) -> list[int]:
@@ -148,10 +149,14 @@ def _with_enough(
     kept: list[int] = []
     for columns in candidates:
         points, good = int(known[:, columns].sum()), int(right[:, columns].sum())
-        if points >= MIN_POINTS and good >= MIN_RIGHT:
+        spread = len(np.unique(fold[known[:, columns].any(axis=1)]))
+        if points >= MIN_POINTS and good >= MIN_RIGHT and spread == FOLDS:
             kept += columns
             continue
         for column in columns:
+            if points >= MIN_POINTS and good >= MIN_RIGHT:
+                fitted.skipped[keypoints[column]] = f"its {points} points lie in too few images to be judged unseen"
+                continue
             fitted.skipped[keypoints[column]] = (
                 f"{points} points with a truth, {good} of them right; "
                 f"{MIN_POINTS} are needed, {MIN_RIGHT} of them right"

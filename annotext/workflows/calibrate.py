@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -241,7 +241,7 @@ def _learn(lesson: Lesson, criterion: Criterion, anchored: bool, more: Poses | N
     try:
         pose_only = None
         if more is not None:
-            others = ~np.isin(more.file_names(), lesson.poses.file_names())
+            others = ~np.isin(_base_names(more), _base_names(lesson.poses))
             pose_only = fit_pose_only(more.take(others), lesson.inputs, lesson.keypoints)
         return learn(
             lesson.poses,
@@ -255,6 +255,11 @@ def _learn(lesson: Lesson, criterion: Criterion, anchored: bool, more: Poses | N
     except ValueError as error:
         hint = "give a file of more people, or leave these out (--keypoints, --joints)"
         raise InputError.single(lesson.path, ", ".join(lesson.keypoints), f"cannot be learned: {error}", hint) from None
+
+
+def _base_names(poses: Poses) -> list[str]:
+    """Of each person's image: one file says `x.jpg`, another `train2017/x.jpg`."""
+    return [PurePosixPath(name.replace("\\", "/")).name for name in poses.file_names()]
 
 
 def _any_part(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> list[TrustPart]:

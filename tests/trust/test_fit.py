@@ -194,3 +194,12 @@ def test_where_hardly_a_point_is_wrong_all_have_the_same_score_and_may_be_added(
     score, _ = pelvis.apply(seen.evidence)
     assert np.unique(score[np.isfinite(score)]) == pytest.approx([1 - pelvis.wrong / known])
     assert pelvis.minimum_score(0.05) <= score[np.isfinite(score)].min()
+
+
+def test_a_truth_that_lies_in_one_image_cannot_be_judged_unseen_and_is_left_out(seen: Planted) -> None:
+    images = np.arange(len(seen.images)) % 10
+    images[:200] = 10
+    error = seen.error.copy()
+    error[200:, 1] = np.nan
+    found = fit_calibration(seen.evidence, error, seen.tolerance, images, criterion=Criterion.PCKH)
+    assert "head_top" not in found.calibration and "too few images" in found.skipped["head_top"]
