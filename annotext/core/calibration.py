@@ -122,7 +122,12 @@ class KeypointCalibration:
         return np.interp(logit, self.isotonic_logit, self.isotonic_score)
 
     def absent(self, evidence: Evidence) -> tuple[str, ...]:
-        """Features that were weighed but that this evidence has none of (an optional pass left out): calibrate anew."""
+        """Features that were weighed but that this evidence has none of (an optional pass left out): calibrate anew.
+
+        None where the evidence is on nobody.
+        """
+        if not np.isfinite(evidence.values).any():
+            return ()
         known = {n for i, n in enumerate(evidence.names) if np.isfinite(evidence.values[..., i]).any()}
         return tuple(f for f, w in zip(self.features, self.weights, strict=True) if w and f not in known)
 

@@ -63,6 +63,7 @@ def test_a_pass_left_out_counts_as_not_known_and_is_named() -> None:
     assert one.apply(without)[0] == one.apply(_evidence([[3.0, np.nan]]))[0]
     assert one.absent(without) == ("flip",)
     assert one.absent(_evidence([[3.0, 1.0]])) == ()
+    assert one.absent(_evidence([[np.nan, np.nan]])) == ()
 
 
 def test_of_whom_nothing_is_known_there_is_no_score() -> None:
