@@ -100,6 +100,8 @@ def experiments() -> list[Experiment]:
         Experiment("MPII only", "plain", data=("mpii",)),
         Experiment("union", "plain"),
         Experiment("union, longer", "plain", longer=1.6, core=False),
+        # What one teacher of `more` costs, measured by --cost.
+        Experiment("union, 2.1 times as long", "plain", longer=2.1, core=False),
         *variants("own", "own", "all"),
         *variants("more", "more", "all"),
         Experiment("few: union", "few", mpii="few"),
