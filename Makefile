@@ -33,7 +33,7 @@ lint: $(STAMP)
 
 # One resolution for all platforms; no addresses, so any registry serves it.
 pin: $(STAMP)
-	@{ echo '# Pinned by `make pin`: base + train + dev, every platform and Python >= 3.11. Installed with --no-deps by `make setup`.'; \
+	@{ echo '# Pinned by `make pin`: base + train + review + dev, every platform and Python >= 3.11. Installed with --no-deps by `make setup`.'; \
 	   $(BIN)/uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade --quiet; } > requirements/dev.txt.tmp
 	@mv requirements/dev.txt.tmp requirements/dev.txt
