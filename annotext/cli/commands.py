@@ -13,6 +13,7 @@ from annotext.cli import (
     evaluate,
     extend,
     predict,
+    review,
     skeletons,
     strip,
     synth,
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("calibrate")(calibrate.calibrate)
     app.command("decide")(decide.decide)
     app.command("derive-check")(derive_check.derive_check)
+    app.add_typer(review.app)
     app.command("draw")(draw.draw)
     app.command("evaluate")(evaluate.evaluate)
     app.command("strip")(strip.strip)

@@ -1,0 +1,12 @@
+"""`annotext review`: look at doubtful points in FiftyOne, decide, and carry the decisions back."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    name="review",
+    help="Look at doubtful points in FiftyOne, decide, and carry the decisions back into the file.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
