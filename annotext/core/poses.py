@@ -56,6 +56,46 @@ class Reason(StrEnum):
     NO_KEYPOINTS = "person without labelled keypoints"
     FEW_POINTS = "too few sure points of the person"
     CROWD = "crowd"
+    REJECTED = "rejected in review"
+    ABSENT = "absent, says a reviewer"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One added point as it was before a review: a cell of each array of `Additions`. xy: image pixels, 0-based."""
+
+    xy: tuple[float, float] | None
+    visibility: int
+    source: Source
+    score: float
+    radius: float | None
+    decision: Decision
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Review:
+    """What became of a point in review.
+
+    verdict: one of `REVIEWED`. reviewers: who said so, sorted, at least one. before: what the point was, so that it can
+    be again. Raises ValueError for another verdict, or for nobody.
+    """
+
+    verdict: str
+    reviewers: tuple[str, ...]
+    before: Estimate
+
+    def __post_init__(self) -> None:
+        if self.verdict not in REVIEWED:
+            raise ValueError(f"review: verdict {self.verdict!r}, expected one of {', '.join(REVIEWED)}")
+        if not self.reviewers or any(not name for name in self.reviewers):
+            raise ValueError("review: a reviewer has a name")
+        if self.before.xy is None and self.verdict not in ("move", "absent"):
+            raise ValueError(f"review: {self.verdict} of a point without an estimate")
+
+
+# The verdicts that can stand; see `corrections.Verdict`.
+REVIEWED = ("accept", "reject", "move", "hidden", "absent")
 
 
 @dataclass(frozen=True)
@@ -173,6 +213,7 @@ class Additions:
         else WITHHOLD.
     reason: (N, A) object array of `Reason`; ADDED where the decision is ADD, and where nobody noted a reason (all of
         them where it is left out).
+    review: (N, A) object array of `Review`, None where nobody decided (everywhere where it is left out).
     """
 
     keypoints: tuple[str, ...]
@@ -183,6 +224,7 @@ class Additions:
     radius: NDArray[np.float64] = None  # type: ignore[assignment]
     decision: NDArray[np.object_] = None  # type: ignore[assignment]
     reason: NDArray[np.object_] = None  # type: ignore[assignment]
+    review: NDArray[np.object_] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n, a = self.visibility.shape
@@ -198,7 +240,7 @@ class Additions:
         if not ((self.score >= 0) & (self.score <= 1)).all():
             raise ValueError("additions: score outside [0, 1]")
         self._fill_in(estimated)
-        for name in ("radius", "decision", "reason"):
+        for name in ("radius", "decision", "reason", "review"):
             if getattr(self, name).shape != (n, a):
                 raise ValueError(f"additions: {name} {getattr(self, name).shape}, expected {(n, a)}")
         if (self.radius < 0).any() or np.isinf(self.radius).any() or np.isfinite(self.radius[~estimated]).any():
@@ -210,6 +252,16 @@ class Additions:
             raise ValueError("additions: what is added has visibility > 0, what is withheld has not")
         if (self.reason[self.decision == Decision.ADD] != Reason.ADDED).any():
             raise ValueError("additions: a point that is added has a reason not to be")
+        self._check_review()
+
+    def _check_review(self) -> None:
+        for i, j in np.argwhere(self.review != None).tolist():  # noqa: E711
+            review, verdict = self.review[i, j], self.review[i, j].verdict
+            if (verdict in ("accept", "hidden", "move")) != (self.decision[i, j] == Decision.ADD):
+                raise ValueError(f"additions: {verdict} in review, and the decision is {self.decision[i, j]}")
+            source = Source.CORRECTED if verdict == "move" else review.before.source
+            if self.source[i, j] != source:
+                raise ValueError(f"additions: {verdict} in review, and the source is {self.source[i, j]}")
 
     def _fill_in(self, estimated: NDArray[np.bool_]) -> None:
         """Give the fields that were left out what they then mean."""
@@ -219,6 +271,8 @@ class Additions:
             object.__setattr__(self, "decision", default_decision(estimated, self.visibility))
         if self.reason is None:
             object.__setattr__(self, "reason", np.full(self.visibility.shape, Reason.ADDED, dtype=object))
+        if self.review is None:
+            object.__setattr__(self, "review", np.full(self.visibility.shape, None, dtype=object))
 
     def __len__(self) -> int:
         return len(self.visibility)
@@ -243,7 +297,7 @@ class Additions:
         rows = np.asarray(rows)
         if not rows.size:
             rows = np.zeros(0, dtype=np.intp)
-        per_person = ("xy", "visibility", "source", "score", "radius", "decision", "reason")
+        per_person = ("xy", "visibility", "source", "score", "radius", "decision", "reason", "review")
         return replace(self, **{f: getattr(self, f)[rows] for f in per_person})
 
     @classmethod
