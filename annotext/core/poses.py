@@ -198,6 +198,10 @@ class Poses:
         return replace(self, **{f: getattr(self, f)[rows] for f in per_person})
 
 
+# The arrays of `Additions` that have a cell per person and keypoint.
+PER_POINT = ("xy", "visibility", "source", "score", "radius", "decision", "reason", "review")
+
+
 @dataclass(frozen=True)
 class Additions:
     """What annotext adds to N people: A keypoints their file's skeleton lacks, in the order they are appended.
@@ -297,8 +301,7 @@ class Additions:
         rows = np.asarray(rows)
         if not rows.size:
             rows = np.zeros(0, dtype=np.intp)
-        per_person = ("xy", "visibility", "source", "score", "radius", "decision", "reason", "review")
-        return replace(self, **{f: getattr(self, f)[rows] for f in per_person})
+        return replace(self, **{f: getattr(self, f)[rows] for f in PER_POINT})
 
     @classmethod
     def nothing(cls, n: int, keypoints: Sequence[str]) -> Additions:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core.policy import Policy, decide
-from annotext.core.poses import Additions, Decision, Poses, Reason, Source, Visibility
+from annotext.core.poses import PER_POINT, Additions, Decision, Poses, Reason, Source, Visibility
 from annotext.core.predictions import Predictions
 
 # A person with fewer sure points than this stays empty. On 541 labelled COCO persons whose labels were hidden
@@ -62,18 +62,16 @@ def decide_whole(
 def columns(additions: Additions, chosen: Sequence[int]) -> Additions:
     """The A keypoints at `chosen`, in that order."""
     at = np.array(chosen, dtype=np.intp)
-    names = ("xy", "visibility", "source", "score", "radius", "decision", "reason")
     return replace(
         additions,
         keypoints=tuple(additions.keypoints[i] for i in chosen),
-        **{name: getattr(additions, name)[:, at] for name in names},
+        **{name: getattr(additions, name)[:, at] for name in PER_POINT},
     )
 
 
 def beside(additions: Additions, others: Additions) -> Additions:
     """The keypoints of both for the same people, those of `others` last."""
-    names = ("xy", "visibility", "source", "score", "radius", "decision", "reason")
-    arrays = {n: np.concatenate([getattr(additions, n), getattr(others, n)], axis=1) for n in names}
+    arrays = {n: np.concatenate([getattr(additions, n), getattr(others, n)], axis=1) for n in PER_POINT}
     return Additions((*additions.keypoints, *others.keypoints), **arrays)
 
 
@@ -82,7 +80,7 @@ def put(additions: Additions, rows: NDArray[np.intp], others: Additions) -> Addi
     if others.keypoints != additions.keypoints:
         raise ValueError(f"additions of {', '.join(others.keypoints)} put among {', '.join(additions.keypoints)}")
     arrays = {}
-    for name in ("xy", "visibility", "source", "score", "radius", "decision", "reason"):
+    for name in PER_POINT:
         arrays[name] = getattr(additions, name).copy()
         arrays[name][rows] = getattr(others, name)
     return replace(additions, **arrays)
