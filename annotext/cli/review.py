@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from annotext.cli.review_queue import queue
+
 app = typer.Typer(
     name="review",
     help="Look at doubtful points in FiftyOne, decide, and carry the decisions back into the file.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("queue")(queue)

@@ -1,6 +1,6 @@
 """Which people a reviewer should look at next: the expected error of their added points, and how unlike they are.
 
-A person is shown whole, but a reviewer's time goes by points: what counts is the error removed per point looked at.
+A person is shown whole, and a reviewer's time goes by points: what counts is the error removed per point looked at.
 Error is measured in person sizes (`frame.size_of`) and is that of points that are wrong: of a point that is right by
 the criterion a reviewer says so, and nothing moves.
 
@@ -30,6 +30,9 @@ ROUNDS = 15
 # people costs no error (docs/queue.md) and shows a reviewer a fifth to a third more kinds.
 SHARE = 0.1
 STEEPNESS = 0.5
+# Opening a person costs a reviewer about what a point costs: without it people with one doubtful point would come
+# before those with two, for a tenth to a quarter less error per person and none more per point (docs/queue.md).
+OPENING = 1.0
 # Inputs further out than this (in person sizes) are mistakes or extreme foreshortening.
 REACH = 3.0
 # Person size over the square root of the box, where nobody has enough labels to measure it: of a standing person.
@@ -39,7 +42,7 @@ SIZE_OF_BOX = 0.5
 class Strategy(StrEnum):
     """How people are put in order."""
 
-    EXPECTED_ERROR = "expected-error"  # most error per point first, unlike people before like ones
+    EXPECTED_ERROR = "expected-error"  # most error for the reviewer's time first, unlike people before like ones
     UNCERTAINTY = "uncertainty"  # nearest to the limit between adding and asking first
     DIVERSE = "diverse"  # one of each kind, then the next of each, whatever their errors
     RANDOM = "random"
@@ -156,8 +159,8 @@ def queue(
     score: (N, A). limit: (A,) scores from which points are added, NaN or infinite where there is none (1/2 then).
     features: (N, D) blocks, see `kinds_of`; used by EXPECTED_ERROR and DIVERSE. The same input gives the same order.
 
-    EXPECTED_ERROR: the gain of a person is their expected error per point, times 1 / sqrt(1 + r / t) for one whose
-    kind has r people with more, t = `SHARE` of a kind's mean number. That falls with r, so sorting by it is the greedy
+    EXPECTED_ERROR: the gain of a person with n points is their expected error over n + `OPENING`, times
+    1 / sqrt(1 + r / t) for one whose kind has r people with more, t = `SHARE` of a kind's mean number. That falls with r, so sorting by it is the greedy
     choice for a sum of concave functions of the kinds (Nemhauser et al. 1978).
     """
     people = at_stake.people
@@ -173,7 +176,7 @@ def queue(
     if strategy is Strategy.DIVERSE:
         place = _places(rng.random(len(people)), kind)
         return people[np.lexsort((kind, place))]
-    gain = at_stake.per_point(at_stake.error)[people]
+    gain = at_stake.error[people].sum(axis=1) / (OPENING + at_stake.points[people].sum(axis=1))
     scale = max(1.0, SHARE * len(people) / (kind.max() + 1))
     gain = gain * (1 + _places(gain, kind) / scale) ** -STEEPNESS
     return people[np.argsort(-gain, kind="stable")]
