@@ -70,7 +70,9 @@ class DataRecipe:
     annotations: the annotation file, images: the image folder, both below root. skeleton: what the file must hold, by
     name. share: this set's part of every batch, relative to the others'; 0 means by number of people. min_keypoints:
     people with fewer labelled keypoints are left out. labels: false trains on the people as if nobody had labelled
-    them, so that only teachers teach on them; then min_keypoints may be 0, a box is enough.
+    them, so that only teachers teach on them; then min_keypoints may be 0, a box is enough. added: which of the points
+    that annotext added to an extended file are labels too: "none"; "reviewed", those that a person placed or confirmed;
+    "scored", also those nobody looked at, each weighed by its calibrated score, from min_score up.
     """
 
     name: str
@@ -81,12 +83,19 @@ class DataRecipe:
     share: float = 0.0
     min_keypoints: int = 1
     labels: bool = True
+    added: Literal["none", "reviewed", "scored"] = "none"
+    min_score: float = 0.0
 
     def __post_init__(self) -> None:
         demand(bool(self.name) and "=" not in self.name, "name", f"{self.name!r} is no name for a data set")
         demand(self.share >= 0, "share", f"{self.share} is negative")
         least = 1 if self.labels else 0
         demand(self.min_keypoints >= least, "min_keypoints", f"{self.min_keypoints} is less than {least}")
+        demand(self.labels or self.added == "none", "added", f"{self.added!r}, but labels = false shows no labels")
+        demand(0 <= self.min_score < 1, "min_score", f"{self.min_score} is outside 0-1")
+        demand(
+            not self.min_score or self.added == "scored", "min_score", "is asked of scores: only with added = 'scored'"
+        )
 
 
 @dataclass(frozen=True)

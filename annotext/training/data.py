@@ -38,7 +38,9 @@ PROCESSES = 8
 class TrainingSet:
     """One data set: its people under the union skeleton, where its images are, its share of every batch.
 
-    labels: false: its keypoints are not shown to the student, only teachers teach on its people.
+    labels: false: its keypoints are not shown to the student, only teachers teach on its people. weight: (N, K)
+    float32 in [0, 1], how much each label counts, 0 exactly where there is none; None: all fully. Raises ValueError for
+    nobody, and for weights that are none.
     """
 
     name: str
@@ -46,17 +48,26 @@ class TrainingSet:
     images: Path
     share: float
     labels: bool = True
+    weight: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.poses):
             raise ValueError(f"data set {self.name} has nobody to train on")
+        weight = self.poses.labelled if self.weight is None else self.weight
+        if not np.array_equal(weight > 0, self.poses.labelled) or (weight > 1).any():
+            raise ValueError(f"data set {self.name}: weights must be above 0, and at most 1, exactly at its labels")
+
+
+def learnable(poses: Poses, min_keypoints: int) -> NDArray[np.bool_]:
+    """(N,) bool: no crowd, at least `min_keypoints` labelled, a real box."""
+    enough = poses.labelled.sum(axis=1) >= min_keypoints
+    return enough & ~poses.crowd & (poses.bbox_xywh[:, 2:] > 1).all(axis=1)
 
 
 def trainable(poses: Poses, skeleton: Skeleton, min_keypoints: int) -> Poses:
-    """The people one can learn from, under `skeleton`: no crowds, at least `min_keypoints` labelled, a real box."""
+    """The people one can learn from, under `skeleton`: see `learnable`."""
     mapped = poses.to(skeleton)
-    enough = mapped.labelled.sum(axis=1) >= min_keypoints
-    return mapped.take(enough & ~mapped.crowd & (mapped.bbox_xywh[:, 2:] > 1).all(axis=1))
+    return mapped.take(learnable(mapped, min_keypoints))
 
 
 class Draw(NamedTuple):
@@ -161,7 +172,8 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
     """Draw -> one augmented crop as a dict of arrays.
 
     image: (h, w, 3) uint8 RGB. points: (K, 2) float32 crop pixels, 0 where not labelled. labelled: (K,) bool.
-    matrix: (2, 3) float64 image-to-crop affine. data_set: () int64.
+    matrix: (2, 3) float64 image-to-crop affine. data_set: () int64. weight: (K,) float32, how much each label counts;
+    only where some data set has weights.
 
     others: how teachers want their crops. The i-th of them, from 1, gives `image_i` and `matrix_i`: the same person
     under the same augmentation, cut from the image itself.
@@ -191,6 +203,7 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
         self.halves = BodyHalves.of(self.skeleton)
         self.metainfo = {"keypoints": list(self.skeleton.keypoints)}
         self.kept = KeptImages(keep_bytes)
+        self._weighted = any(s.weight is not None for s in self.sets)
         self._people_in = [np.bincount(s.poses.image_index) for s in self.sets]
 
     def __len__(self) -> int:
@@ -235,6 +248,11 @@ class PersonCrops(Dataset[dict[str, NDArray]]):
             "matrix": matrix,
             "data_set": np.array(draw.data_set),
         }
+        if self._weighted:
+            weight = labelled.astype(np.float32)
+            if source.weight is not None:
+                weight *= source.weight[row][self.skeleton.flip_index if view.flip else slice(None)]
+            sample["weight"] = weight
         for i, rule in enumerate(self.others, start=1):
             other = view.crop(image, rule, self.rule)
             sample[f"matrix_{i}"] = view.matrix(rule, self.rule)

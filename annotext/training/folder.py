@@ -46,6 +46,8 @@ def recipe_hash(recipe: Recipe) -> str:
     del document["runtime"], document["policy"]
     for data in document["data"]:
         del data["root"]
+        if data["added"] == "none":  # as it was before there was anything else: an older run can go on
+            del data["added"], data["min_score"]
     for validation in document["validation"]:
         del validation["root"]
     for teacher in document["teacher"]:

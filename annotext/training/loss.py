@@ -12,6 +12,10 @@ N people, K keypoints of the union, B bins of one axis. Two forms, chosen in the
 In both, a keypoint without a label takes no part in the computation at all: its logits get a gradient of exactly zero,
 also when they are infinite. A keypoint whose Gaussian lies wholly outside the crop counts as not labelled.
 
+A label may weigh less than 1. ``mmpose`` multiplies its KL by the weight; ``kl`` averages with the weights, so that a
+label of weight .5 counts half as much as one of 1 beside it, and a batch whose weights sum to less than 1 less than
+others. A weight of 0 is no label.
+
 Under several processes each computes its share of the batch such that the mean over processes is the loss of the whole.
 """
 
@@ -79,21 +83,28 @@ class ConditionalSimCCLoss(nn.Module):
         self.sigma = (float(sigma[0]), float(sigma[1]))
         self.split_ratio = split_ratio
 
-    def forward(self, x: Tensor, y: Tensor, points: Tensor, labelled: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, points: Tensor, labelled: Tensor, weight: Tensor | None = None) -> Tensor:
         """Scalar loss.
 
         x, y: (N, K, Bx), (N, K, By) float32 logits. points: (N, K, 2) float32 crop pixels, anything where not
-        labelled. labelled: (N, K) bool, what this image's data set labels on this person.
+        labelled. labelled: (N, K) bool, what this image's data set labels on this person. weight: (N, K) float32 in
+        [0, 1], how much each label counts; None: 1.
         """
         counted = labelled & reaches(points, (x.shape[-1], y.shape[-1]), self.split_ratio, self.sigma)
+        if weight is not None:
+            counted = counted & (weight > 0)
         # Rows are picked, not multiplied by zero: what is not labelled is not computed with.
         where = points[counted]
+        share = None if weight is None else weight[counted]
         total = x.new_zeros(())
         for axis, logits in enumerate((x, y)):
             bins = logits.shape[-1]
             target = gaussian_rows(where[:, axis], bins, self.split_ratio, self.sigma[axis], form=self.form)
             per_keypoint = divergence(logits[counted], target, self.beta)
+            if share is not None:
+                per_keypoint = per_keypoint * share
             total = total + (per_keypoint.sum() / bins if self.form == "mmpose" else per_keypoint.sum())
         if self.form == "mmpose":
             return total * world() / x.shape[1]
-        return total / (2 * mean_count(counted.sum()).clamp(min=1 / world()))
+        count = counted.sum() if share is None else share.sum()
+        return total / (2 * mean_count(count).clamp(min=1 / world()))

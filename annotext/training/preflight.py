@@ -273,6 +273,8 @@ def _set_facts(described: Mapping[str, Any], checked: int, recipe: Recipe) -> Se
         checked=checked,
         labels=next(d.labels for d in recipe.data if d.name == described["name"]),
         labelled=described["labelled"],
+        origins=described.get("origins", {}),
+        scored_weight=described.get("scored_weight", {}),
     )
 
 

@@ -39,7 +39,9 @@ class Finding:
 @dataclass(frozen=True)
 class SetFacts:
     """One data set. images: files its people are in, of which `checked` were read. labels: false: withheld from the
-    student. labelled: keypoint -> people trained on who have it."""
+    student. labelled: keypoint -> people trained on who have it. Where added points are labels too, origins: why a
+    label is one (`added_labels.Origin`) -> keypoint -> how many; scored_weight: keypoint -> what the scored ones weigh
+    together."""
 
     name: str
     skeleton: str
@@ -49,10 +51,16 @@ class SetFacts:
     checked: int
     labels: bool
     labelled: Mapping[str, int]
+    origins: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    scored_weight: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         names = ("name", "skeleton", "people", "trained_on", "images", "checked", "labels")
-        return {**{n: getattr(self, n) for n in names}, "labelled": dict(self.labelled)}
+        told: dict[str, Any] = {**{n: getattr(self, n) for n in names}, "labelled": dict(self.labelled)}
+        if self.origins:
+            told |= {"origins": {o: dict(n) for o, n in self.origins.items()}}
+            told |= {"scored_weight": dict(self.scored_weight)}
+        return told
 
 
 @dataclass(frozen=True)
@@ -233,6 +241,9 @@ class PreflightReport:
             "",
             *(escape(line) for line in self._counts()),
         ]
+        for data in self.data:
+            if data.origins:
+                lines += ["", *(escape(line) for line in origin_lines(data))]
         if any(t.overall for t in self.teachers):
             lines += ["", *(escape(line) for line in self._agreement())]
         lines += [f"\n[yellow]warning:[/yellow] {escape(str(f))}" for f in self.findings]
@@ -265,6 +276,21 @@ class PreflightReport:
             *_aligned(rows, right=range(1, len(heard) + 1)),
             "(median distance in crop pixels, share within 2 sigma)",
         ]
+
+
+def origin_lines(data: SetFacts) -> list[str]:
+    """Where the labels of the keypoints come from that annotext added."""
+    rows = [[f"{data.name}: added points that are labels", *data.origins]]
+    for keypoint in data.labelled:
+        counts = [n.get(keypoint, 0) for n in data.origins.values()]
+        if any(n for o, n in zip(data.origins, counts, strict=True) if o != "human"):
+            cells = [f"{n}" for n in counts]
+            if "scored" in data.origins and data.origins["scored"].get(keypoint):
+                cells[-1] += f" (weigh {data.scored_weight[keypoint]:g})"
+            rows.append([keypoint, *cells])
+    if len(rows) == 1:
+        return [f"  {data.name}: none of the added points is a label"]
+    return _aligned(rows, right=range(1, len(rows[0])))
 
 
 def _set_line(data: SetFacts) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from annotext.core.poses import Poses
 from annotext.core.problems import InputError, Problem
 from annotext.core.skeleton import Skeleton, union
@@ -15,7 +17,8 @@ from annotext.core.skeletons import UNION21
 from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.recipe import DataRecipe, Recipe, ValidationRecipe
 from annotext.formats.skeletons import known_skeletons
-from annotext.training.data import TrainingSet, trainable
+from annotext.training.added_labels import Labels, Origin, is_calibrated, labels_of
+from annotext.training.data import TrainingSet, learnable
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,11 @@ def _read_set(
 ) -> tuple[TrainingSet, dict[str, Any]]:
     annotations, images = root / data.annotations, root / data.images
     file, everyone = open_set(data, root, pointer, source)
-    poses = trainable(everyone, skeleton, data.min_keypoints)
+    if data.added != "none":
+        _check_added(data, file, skeleton, pointer, source)
+    labels = everyone.to(skeleton)
+    labels = labels.take(learnable(labels.poses, data.min_keypoints))
+    poses = labels.poses
     if not len(poses):
         raise InputError.single(
             source, f"{pointer}.annotations", f"nobody in {annotations} has {data.min_keypoints} labelled keypoints"
@@ -104,15 +111,25 @@ def _read_set(
         "trained_on": len(poses),
         "labelled": {k: int(c) for k, c in zip(skeleton.keypoints, counts, strict=True)},
     }
-    return TrainingSet(data.name, poses, images, data.share or float(len(poses)), data.labels), description
+    if data.added != "none":
+        description["added"] = data.added
+        description["origins"] = {o.value: labels.count(o) for o in Origin if o is not Origin.NONE}
+        sums = np.where(labels.origin == Origin.SCORED, labels.weight, 0).sum(axis=0, dtype=np.float64)
+        description["scored_weight"] = {k: round(float(n), 2) for k, n in zip(skeleton.keypoints, sums, strict=True)}
+    share = data.share or float(len(poses))
+    weight = labels.weight if data.added == "scored" else None
+    return TrainingSet(data.name, poses, images, share, data.labels, weight), description
 
 
 def open_set(
     entry: DataRecipe | ValidationRecipe, root: Path, pointer: str, source: str
-) -> tuple[AnnotationFile, Poses]:
-    """The annotation file of a recipe's entry, and its people under the skeleton the entry names (a known one).
+) -> tuple[AnnotationFile, Labels]:
+    """The annotation file of a recipe's entry, and its labels: of the keypoints of the skeleton the entry names (a
+    known one), and of what annotext added as far as the entry wants it.
 
-    pointer: the entry in the recipe `source`. Raises InputError for paths that are missing, and another skeleton.
+    A [[validation]] judges by human labels, and by what a person placed or confirmed in review where its skeleton names
+    keypoints that were added. pointer: the entry in the recipe `source`. Raises InputError for paths that are missing,
+    another skeleton, and added keypoints that are taken for labels by name alone.
     """
     annotations, images = root / entry.annotations, root / entry.images
     hint = f"--data {entry.name}=FOLDER says where this data set is"
@@ -135,7 +152,40 @@ def open_set(
             f"{pointer}.skeleton",
             f"{annotations} holds {file.poses.skeleton.name}, not {entry.skeleton}: {', '.join(lacking)} missing",
         )
-    return file, file.poses.to(expected)
+    wanted = entry.added if isinstance(entry, DataRecipe) else "reviewed"
+    added = () if file.additions is None else file.additions.keypoints
+    named = [k for k in added if k in expected.index]
+    if wanted == "none" and named:
+        raise InputError.single(
+            source,
+            f"{pointer}.skeleton",
+            f"{annotations} has no labels of {', '.join(named)}: annotext added them",
+            'added = "reviewed" or "scored" says which of them are labels all the same',
+        )
+    labels = labels_of(file, wanted, entry.min_score if isinstance(entry, DataRecipe) else 0.0)
+    if isinstance(entry, DataRecipe):
+        return file, labels.only((*expected.keypoints, *added))
+    return file, labels.to(expected)
+
+
+def _check_added(data: DataRecipe, file: AnnotationFile, skeleton: Skeleton, pointer: str, source: str) -> None:
+    """Raises InputError where `added` cannot mean anything for this file and a student of `skeleton`."""
+    place = f"{pointer}.added"
+    if file.additions is None:
+        raise InputError.single(source, place, f"{file.path} is not an extended file: nothing was added to it")
+    added = file.additions.keypoints
+    if not any(k in skeleton.index for k in added):
+        named = [s for s in known_skeletons().values() if set(added) <= set(s.keypoints)]
+        hint = f"skeleton = {named[0].name!r} has them" if named else "name a skeleton that has them"
+        problem = f"the student has none of the added {', '.join(added)}"
+        raise InputError.single(source, place, problem, hint)
+    if data.added == "scored" and not is_calibrated(file):
+        raise InputError.single(
+            source,
+            place,
+            f"the scores of {file.path} are uncalibrated: they are no weights",
+            "annotext calibrate, then annotext decide with --calibration",
+        )
 
 
 def check_images(poses: Poses, images: Path, pointer: str, source: str) -> int:

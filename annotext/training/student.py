@@ -81,7 +81,7 @@ class Student(BaseModel):
         """`loss` is what is minimised, the sum of all parts; the parts are logged under names without "loss", which
         MMEngine would add up a second time."""
         x, y = self.simcc(self.normalise(batch["image"]))
-        task = self.criterion(x, y, batch["points"], batch["labelled"])
+        task = self.criterion(x, y, batch["points"], batch["labelled"], batch.get("weight"))
         if self.distillation is None:
             return {"loss": task, "task": task.detach()}
         terms = self.distillation.terms(x, y, batch)

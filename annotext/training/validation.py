@@ -194,7 +194,8 @@ def _read(
     pointer: str,
     source: str,
 ) -> ValidationSet:
-    file, everyone = open_set(entry, root, pointer, source)
+    file, labels = open_set(entry, root, pointer, source)
+    everyone = labels.poses
     if not everyone.skeleton.shared_with(student):
         raise InputError.single(
             source, f"{pointer}.skeleton", f"{entry.skeleton} and the student have no keypoint in common"
