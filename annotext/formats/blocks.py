@@ -6,13 +6,13 @@ N people, A added keypoints. See docs/formats/extended.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.poses import Additions, Decision, Reason, Source, default_decision
+from annotext.core.poses import REVIEWED, Additions, Decision, Estimate, Reason, Review, Source, default_decision
 from annotext.formats.jsonio import kind_of
 from annotext.formats.records import CHANGED, EXTENDED_KEY, Faults, is_number
 
@@ -37,7 +37,7 @@ class AddedPoints:
     source: list[str]
     score: list[float]
     candidate: list[list[float] | None]
-    told: dict[str, list[Any]]  # radius, decision and reason, where they say more than the rest does
+    told: dict[str, list[Any]]  # radius, decision, reason and review, where they say more than the rest does
 
     def block(self) -> dict[str, Any]:
         return {"source": self.source, "score": self.score, "candidate": self.candidate, **self.told}
@@ -50,7 +50,7 @@ def blocks_as_json(additions: Additions, offset: float) -> Iterator[AddedPoints]
     score = (np.round(additions.score, SCORE_DECIMALS) + 0.0).tolist()
     withheld = additions.withheld.tolist()
     source = _texts(additions.source)
-    told = _told(additions)
+    told = _told(additions, offset)
     for i in range(len(additions)):
         yield AddedPoints(
             points=[p if v > 0 else None for p, v in zip(xy[i], visibility[i], strict=True)],
@@ -62,7 +62,7 @@ def blocks_as_json(additions: Additions, offset: float) -> Iterator[AddedPoints]
         )
 
 
-def _told(additions: Additions) -> list[dict[str, list[Any]]]:
+def _told(additions: Additions, offset: float) -> list[dict[str, list[Any]]]:
     """Per person the lists that are not left out: see docs/formats/extended.md."""
     told: list[dict[str, list[Any]]] = [{} for _ in range(len(additions))]
     radius = np.round(additions.radius, RADIUS_DECIMALS)
@@ -79,7 +79,52 @@ def _told(additions: Additions) -> list[dict[str, list[Any]]]:
     texts = _texts(reason)
     for i in np.flatnonzero(noted.any(axis=1)).tolist():
         told[i]["reason"] = [text or None for text in texts[i]]
+    reviewed = np.asarray(additions.review != None)  # noqa: E711
+    for i in np.flatnonzero(reviewed.any(axis=1)).tolist():
+        told[i]["review"] = [None if r is None else _review_as_json(r, offset) for r in additions.review[i]]
     return told
+
+
+def _review_as_json(review: Review, offset: float) -> dict[str, Any]:
+    before = review.before
+    return {
+        "decision": review.verdict,
+        "by": list(review.reviewers),
+        "before": {
+            "xy": None if before.xy is None else [round(c + offset, XY_DECIMALS) + 0.0 for c in before.xy],
+            "visibility": before.visibility,
+            "source": before.source.value,
+            "score": round(before.score, SCORE_DECIMALS) + 0.0,
+            "radius": None if before.radius is None else round(before.radius, RADIUS_DECIMALS),
+            "decision": before.decision.value,
+            "reason": before.reason.value or None,
+        },
+    }
+
+
+def _parse_review(review: dict[str, Any]) -> Review:
+    before = review["before"]
+    xy, radius = before["xy"], before["radius"]
+    estimate = Estimate(
+        xy=None if xy is None else (float(xy[0]), float(xy[1])),
+        visibility=before["visibility"],
+        source=_SOURCES[before["source"]],
+        score=float(before["score"]),
+        radius=None if radius is None else float(radius),
+        decision=_DECISIONS[before["decision"]],
+        reason=_REASONS[before["reason"]],
+    )
+    return Review(review["decision"], tuple(review["by"]), estimate)
+
+
+def shifted(additions: Additions, by: float) -> Additions:
+    """The same points `by` pixels further right and down: from a file's frame into annotext's, or back."""
+    review = additions.review.copy()
+    for i, j in np.argwhere(review != None).tolist():  # noqa: E711
+        before = review[i, j].before
+        xy = None if before.xy is None else (before.xy[0] + by, before.xy[1] + by)
+        review[i, j] = replace(review[i, j], before=replace(before, xy=xy))
+    return replace(additions, xy=additions.xy + by, review=review)
 
 
 def _texts(values: NDArray[np.object_]) -> list[list[str]]:
@@ -113,6 +158,7 @@ def parse_blocks(
     out_xy, source = nothing.xy.copy(), nothing.source.copy()
     states, scores = nothing.visibility.copy(), nothing.score.copy()
     radius, decision, reason = nothing.radius.copy(), nothing.decision.copy(), nothing.reason.copy()
+    review = nothing.review.copy()
     for i, (row, record) in enumerate(zip(rows, records, strict=True)):
         block = record.get(EXTENDED_KEY)
         problem = _block_problem(block, a, visibility[i])
@@ -122,6 +168,8 @@ def parse_blocks(
         assert isinstance(block, dict)
         if "reason" in block:
             reason[i] = [_REASONS[r] for r in block["reason"]]
+        if "review" in block:
+            review[i] = [None if r is None else _parse_review(r) for r in block["review"]]
         for j in range(a):
             said = _SOURCES[block["source"][j]]
             if said is Source.NONE:
@@ -134,7 +182,7 @@ def parse_blocks(
                 radius[i, j] = block["radius"][j]
             default = _default_decision(said, visibility[i, j])
             decision[i, j] = _DECISIONS[block["decision"][j] if "decision" in block else default]
-    return Additions(keypoints, out_xy, states, source, scores, radius, decision, reason)
+    return Additions(keypoints, out_xy, states, source, scores, radius, decision, reason, review)
 
 
 def _block_problem(block: Any, a: int, visibility: NDArray[np.uint8]) -> str:
@@ -158,7 +206,7 @@ def _block_problem(block: Any, a: int, visibility: NDArray[np.uint8]) -> str:
             return f"point {j} has v > 0, " + ("but its source is none" if none else "and a candidate too")
         if visibility[j] == 0 and none == has_candidate:
             return f"point {j} has v = 0, " + ("a candidate and no source" if none else "a source and no candidate")
-    return _told_problem(block, a, visibility)
+    return _told_problem(block, a, visibility) or _review_problem(block, a, visibility)
 
 
 def _told_problem(block: dict[str, Any], a: int, visibility: NDArray[np.uint8]) -> str:
@@ -183,6 +231,50 @@ def _told_problem(block: dict[str, Any], a: int, visibility: NDArray[np.uint8]) 
         if reason is not None and decisions[j] == Decision.ADD:
             return f"reason[{j}] is {reason!r}, but the point is added"
     return ""
+
+
+def _review_problem(block: dict[str, Any], a: int, visibility: NDArray[np.uint8]) -> str:
+    """What is wrong with the reviews, which a block may leave out. The rest of the block is right."""
+    reviews = block.get("review", [])
+    if "review" in block and (not isinstance(reviews, list) or len(reviews) != a):
+        return f"review must be a list of {a}"
+    for j, review in enumerate(reviews):
+        if review is None:
+            continue
+        if not isinstance(review, dict) or set(review) != {"decision", "by", "before"}:
+            return f"review[{j}] must be null or say decision, by and before"
+        verdict, by = review["decision"], review["by"]
+        if verdict not in REVIEWED:
+            return f"review[{j}].decision is {verdict!r}, expected one of {', '.join(REVIEWED)}"
+        if not isinstance(by, list) or not by or not all(isinstance(name, str) and name for name in by):
+            return f"review[{j}].by must name reviewers"
+        problem = _before_problem(review["before"])
+        if problem:
+            return f"review[{j}].before: {problem}"
+        before, source = review["before"], block["source"][j]
+        if before["xy"] is None and verdict not in ("move", "absent"):
+            return f"review[{j}] is {verdict}, but there was no estimate"
+        added = visibility[j] > 0 and block.get("decision", ["add"] * a)[j] == Decision.ADD
+        if source != (Source.CORRECTED if verdict == "move" else before["source"]) or added != (
+            verdict in ("accept", "hidden", "move")
+        ):
+            return f"review[{j}] is {verdict}, but the point has v = {visibility[j]}, source {source}"
+    return ""
+
+
+def _before_problem(before: Any) -> str:
+    """What is wrong with the estimate that a review keeps: it must make sense as a block of one point."""
+    keys = ("xy", "visibility", "source", "score", "radius", "decision", "reason")
+    if not isinstance(before, dict) or set(before) != set(keys):
+        return f"must say {', '.join(keys)}"
+    xy, v = before["xy"], before["visibility"]
+    if type(v) is not int or v not in (0, 1, 2):
+        return f"visibility is {v!r}, expected 0, 1 or 2"
+    if v > 0 and not (isinstance(xy, list) and len(xy) == 2 and all(is_number(c) for c in xy)):
+        return "xy must be [x, y] of a point with v > 0"
+    told = ("source", "score", "radius", "decision", "reason")
+    block = {**{key: [before[key]] for key in told}, "candidate": [xy if v == 0 else None]}
+    return _block_problem(block, 1, np.array([v], dtype=np.uint8))
 
 
 def _default_decision(source: str, visibility: int) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from annotext.core.poses import Image, Poses, Visibility
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import MPII16
-from annotext.formats.blocks import parse_blocks
+from annotext.formats.blocks import parse_blocks, shifted
 from annotext.formats.jsonio import kind_of
 from annotext.formats.records import (
     EXTENDED_KEY,
@@ -113,10 +113,10 @@ def read_mpii(
     )
     if additions is not None:
         # Estimates come back to 0-based pixels with everything else.
-        additions = replace(additions.take(kept), xy=additions.xy[kept] - ONE_BASED)
+        additions = shifted(additions.take(kept), -ONE_BASED)
     if pseudo is not None:
         pseudo = pseudo.take(kept)
-        pseudo = replace(pseudo, own=replace(pseudo.own, xy=pseudo.own.xy - ONE_BASED))
+        pseudo = replace(pseudo, own=shifted(pseudo.own, -ONE_BASED))
     return Parsed("mpii", poses, row_array[kept], additions, header if added else None, pseudo=pseudo)
 
 
