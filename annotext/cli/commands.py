@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from annotext.cli import (
+    apply,
     calibrate,
     decide,
     demo,
@@ -14,6 +15,7 @@ from annotext.cli import (
     extend,
     predict,
     review,
+    simulate_review,
     skeletons,
     strip,
     synth,
@@ -30,9 +32,11 @@ def register(app: typer.Typer) -> None:
     app.command("decide")(decide.decide)
     app.command("derive-check")(derive_check.derive_check)
     app.add_typer(review.app)
+    app.command("simulate-review")(simulate_review.simulate_review)
     app.command("draw")(draw.draw)
     app.command("evaluate")(evaluate.evaluate)
     app.command("strip")(strip.strip)
+    app.command("apply")(apply.apply)
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
     app.command("tables")(tables.tables)

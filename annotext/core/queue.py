@@ -26,10 +26,10 @@ MEMBERS = 20
 # People on whom the kinds are found, and rounds of it: more change the kinds by little.
 SAMPLE = 20_000
 ROUNDS = 15
-# A kind that gave a tenth of its even share counts less for each further one: its square root, which on synthetic
-# people costs no error (docs/queue.md) and shows a reviewer a fifth to a third more kinds.
+# A kind that gave a tenth of its even share counts less for each further one. On synthetic people this steepness costs
+# about one percent of the error in the first tenth, .5 costs two, and a reviewer sees other kinds (docs/queue.md).
 SHARE = 0.1
-STEEPNESS = 0.5
+STEEPNESS = 0.25
 # Opening a person costs a reviewer about what a point costs: without it people with one doubtful point would come
 # before those with two, for a tenth to a quarter less error per person and none more per point (docs/queue.md).
 OPENING = 1.0
@@ -160,8 +160,8 @@ def queue(
     features: (N, D) blocks, see `kinds_of`; used by EXPECTED_ERROR and DIVERSE. The same input gives the same order.
 
     EXPECTED_ERROR: the gain of a person with n points is their expected error over n + `OPENING`, times
-    1 / sqrt(1 + r / t) for one whose kind has r people with more, t = `SHARE` of a kind's mean number. That falls with r, so sorting by it is the greedy
-    choice for a sum of concave functions of the kinds (Nemhauser et al. 1978).
+    (1 + r / t)^-`STEEPNESS` for one whose kind has r people with more, t = `SHARE` of a kind's mean number. That falls
+    with r, so sorting by it is the greedy choice for a sum of concave functions of the kinds (Nemhauser et al. 1978).
     """
     people = at_stake.people
     if not len(people):

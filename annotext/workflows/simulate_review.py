@@ -1,0 +1,442 @@
+"""What a queue is worth: an oracle reviewer who knows the truth answers it, and what is wrong then is counted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.markup import escape
+
+from annotext.core.corrections import Correction, Point, Verdict
+from annotext.core.frame import columns
+from annotext.core.metrics.ranking import Interval
+from annotext.core.poses import Poses
+from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.core.queue import Stakes, Strategy, sizes
+from annotext.core.review_gain import TrueErrors, best_order, removed
+from annotext.core.skeletons import COCO17, MPII16
+from annotext.formats.annotations import read_annotations
+from annotext.formats.corrections import correction_line
+from annotext.formats.outputs import check_output, writing
+from annotext.workflows.decide import check_outputs
+from annotext.workflows.review_plot import Curve, picture
+from annotext.workflows.review_queue import OpenReview, open_review, tolerances
+
+# Shares of the added points after which the residual is noted.
+BUDGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+# The share of the headline: what somebody with little time looks at.
+SHARE = 0.1
+# Random orders whose mean is what a strategy is compared with.
+SEEDS = 20
+# Redrawings of the images for the intervals.
+ROUNDS = 500
+REVIEWER = "oracle"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one strategy fared. Shares are in [0, 1]; intervals are 95 %, from redrawing images.
+
+    removed: of the error mass at `share` of the points. wrong_removed: of the wrong points. times_random: `removed`
+    over that of random orders. residual, wrong: of error mass and wrong points that are left, at the report's budgets.
+    """
+
+    strategy: str
+    removed: Interval
+    wrong_removed: Interval
+    times_random: Interval
+    residual: tuple[float, ...]
+    wrong: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "strategy": self.strategy,
+            "removed": _interval(self.removed),
+            "wrong_removed": _interval(self.wrong_removed),
+            "times_random": _interval(self.times_random),
+            "residual": [_plain(v) for v in self.residual],
+            "wrong": [_plain(v) for v in self.wrong],
+        }
+
+
+@dataclass(frozen=True)
+class SimulationReport:
+    """What came out. Sizes are person sizes.
+
+    points, wrong: counts. mass: the error mass: the sum, over wrong points, of the distance to the truth in sizes, none
+    above 1. unclipped: without that bound. distance: summed over all points, right ones too. absent: points that are
+    not in the picture, counted as 1. outcomes: of the strategies. oracle: shares of mass removed at `share` if people,
+    and if single points, were ordered by their true error. random: (mean, 2.5 %, 97.5 %) of the share removed by random
+    orders. keypoints: of the first strategy's reviewed points at `share`. reviewed: by the oracle with `output`.
+    """
+
+    extended: str
+    truth: str
+    output: str
+    picture: str
+    seed: int
+    seeds: int
+    share: float
+    budgets: tuple[float, ...]
+    people: int
+    images: int
+    points: int
+    wrong: int
+    absent: int
+    mass: float
+    unclipped: float
+    distance: float
+    random: tuple[float, float, float]
+    oracle: Mapping[str, float]
+    outcomes: tuple[Outcome, ...]
+    keypoints: Mapping[str, Mapping[str, float]]
+    reviewed: Mapping[str, int]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, stable order, no times."""
+        return {
+            "extended": self.extended,
+            "truth": self.truth,
+            "output": self.output,
+            "picture": self.picture,
+            "seed": self.seed,
+            "seeds": self.seeds,
+            "share": self.share,
+            "budgets": list(self.budgets),
+            "people": self.people,
+            "images": self.images,
+            "points": self.points,
+            "wrong": self.wrong,
+            "absent": self.absent,
+            "error_mass": round(self.mass, 4),
+            "error_mass_unclipped": round(self.unclipped, 4),
+            "distance_of_all_points": round(self.distance, 4),
+            "random": {k: _plain(v) for k, v in zip(("mean", "low", "high"), self.random, strict=True)},
+            "oracle": {k: _plain(v) for k, v in self.oracle.items()},
+            "strategies": [o.to_dict() for o in self.outcomes],
+            "keypoints": {k: {n: _plain(v) for n, v in f.items()} for k, f in self.keypoints.items()},
+            "reviewed": dict(self.reviewed),
+            "notes": list(self.notes),
+        }
+
+    def summary(self) -> str:
+        """What a person wants to read, in rich markup."""
+        lines = [
+            f"[bold]{escape(self.extended)}[/]: {self.points} added and asked points of {self.people} people on "
+            f"{self.images} images, {self.wrong} wrong ({self.absent} of them not in the picture)",
+            f"  error mass {self.mass:.1f} person sizes, over the wrong points and none above 1; unclipped "
+            f"{self.unclipped:.1f}; over all points, right ones too, {self.distance:.1f}",
+            f"  [bold]after {self.share:.0%} of the points{'':<8}{'mass removed':>26}{'times random':>24}"
+            f"{'wrong removed':>24}[/]",
+        ]
+        for o in self.outcomes:
+            figures = f"{_percent(o.removed):>26}{_times(o.times_random):>24}{_percent(o.wrong_removed):>24}"
+            lines.append(f"  {o.strategy:<28}{figures}")
+        mean, low, high = self.random
+        lines.append(
+            f"  {'random':<28}{f'{mean:.1%} ({low:.1%} to {high:.1%})':>26}  [dim]mean, 95 % of {self.seeds} orders[/]"
+        )
+        for of in ("people", "points"):
+            best = f"{f'{of} by their true error':<28}{self.oracle[of]:>26.1%}"
+            lines.append(f"  {best}  [dim]no order of {of} can do better[/]")
+        lines.append(f"  [bold]{'residual mass after':<28}" + "".join(f"{b:>8.0%}" for b in self.budgets) + "[/]")
+        for o in self.outcomes:
+            lines.append(f"  {o.strategy:<28}" + "".join(f"{v:>8.1%}" for v in o.residual))
+        lines.append(
+            f"  [bold]{f'by {self.outcomes[0].strategy}':<28}{'points':>8}{'wrong':>8}{'mass':>8}{'reviewed':>10}"
+            f"{'mass removed':>14}[/]"
+        )
+        for name, f in self.keypoints.items():
+            counted = f"{f['points']:>8g}{f['wrong']:>8g}{f['mass']:>8.1f}"
+            lines.append(f"  {name:<28}{counted}{f['reviewed']:>10.1%}{f['removed']:>14.1%}")
+        if self.picture:
+            lines.append(f"  drawn in {escape(self.picture)}")
+        if self.output:
+            said = ", ".join(f"{n} {verdict}" for verdict, n in self.reviewed.items() if verdict != "people")
+            lines.append(f"  [bold]{escape(self.output)}[/]: {self.reviewed.get('people', 0)} people reviewed: {said}")
+        lines += [f"  [yellow]note[/]: {escape(note)}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def simulate_review(
+    extended: Path,
+    truth: Path,
+    *,
+    strategies: Sequence[Strategy] = (Strategy.EXPECTED_ERROR,),
+    budgets: Sequence[float] = BUDGETS,
+    share: float = SHARE,
+    seeds: int = SEEDS,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    plot: Path | None = None,
+    output: Path | None = None,
+    force: bool = False,
+) -> SimulationReport:
+    """Let an oracle answer each strategy's queue over the file's added and asked points.
+
+    truth: annotations of the same people (ids) that label the added keypoints; 0 visibility there means that the point
+    is not in the picture. share: of the points, for the headline and for what `output` holds: the oracle's corrections
+    of the first strategy's queue, up to the person that completes the share. seeds: of random orders. plot: a PNG.
+    Raises InputError or AnnotextError for what does not fit, all outputs checked first.
+    """
+    if not strategies or len({*strategies}) != len(strategies):
+        raise AnnotextError("name at least one strategy, and each once")
+    if not 0 < share <= 1 or not budgets or not all(0 < b <= 1 for b in budgets):
+        raise AnnotextError("budgets are shares of the points: above 0, at most 1")
+    if seeds < 1 or rounds < 1:
+        raise AnnotextError("at least one random order and one redrawing are needed")
+    check_outputs([p for p in (plot, output) if p is not None], [extended, truth], force)
+    review = open_review(extended)
+    true, state, found, notes = _judge(review, truth)
+    people = np.flatnonzero(found.points.any(axis=1))
+    if not found.wrong.any():
+        raise InputError.single(truth, "", "says that no added point is wrong: there is nothing to remove")
+    at_stake = Stakes(
+        found.points,
+        np.where(found.points, review.at_stake.wrong, 0.0),
+        np.where(found.points, review.at_stake.error, 0.0),
+    )
+    review = OpenReview(**{**vars(review), "at_stake": at_stake})
+    orders = {s: review.order(s, seed) for s in strategies}
+    randoms = [review.order(Strategy.RANDOM, seed + 1 + i) for i in range(seeds)]
+    counts = _Counts(found, review.poses.image_index)
+    grid = np.array(sorted(set(budgets)))
+    outcomes = tuple(_outcome(s, order, randoms, counts, grid, share, rounds) for s, order in orders.items())
+    random = np.array([removed(o, counts.points, counts.mass, np.array([share]))[0] for o in randoms])
+    best = best_order(counts.points, counts.mass, people)
+    first = orders[strategies[0]]
+    rows = _reviewed(first, counts.points, share)
+    said = [c for row in rows for c in _oracle(review, true, state, found, int(row))]
+    if output is not None:
+        with writing(output, force=force, inputs=[extended, truth]) as temporary:
+            temporary.write_bytes(b"".join(correction_line(c, review.file.kind) for c in said))
+    if plot is not None:
+        check_output(plot, force=force)
+        with writing(plot, force=force) as temporary:
+            temporary.write_bytes(_drawn(orders, randoms, best, counts, found, extended.name))
+    return SimulationReport(
+        extended=str(extended),
+        truth=str(truth),
+        output=str(output) if output is not None else "",
+        picture=str(plot) if plot is not None else "",
+        seed=seed,
+        seeds=seeds,
+        share=share,
+        budgets=tuple(float(b) for b in grid),
+        people=len(people),
+        images=len(np.unique(review.poses.image_index[people])),
+        points=int(found.points.sum()),
+        wrong=int(found.wrong.sum()),
+        absent=int((found.points & ~np.isfinite(true).all(axis=-1)).sum()),
+        mass=float(found.mass.sum()),
+        unclipped=float(found.distance[found.wrong].sum()),
+        distance=float(found.distance.sum()),
+        random=(float(random.mean()), float(np.quantile(random, 0.025)), float(np.quantile(random, 0.975))),
+        oracle={
+            "people": float(removed(best, counts.points, counts.mass, np.array([share]))[0]),
+            "points": _best_points(found, share),
+        },
+        outcomes=outcomes,
+        keypoints=_by_keypoint(review.additions.keypoints, found, rows),
+        reviewed={"people": len(rows), **{v.value: sum(c.verdict is v for c in said) for v in _SAID}},
+        notes=(*review.notes, *notes),
+    )
+
+
+_SAID = (Verdict.ACCEPT, Verdict.MOVE, Verdict.ABSENT)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Per person: points, wrong points, error mass, image."""
+
+    points: NDArray[np.float64]
+    wrong: NDArray[np.float64]
+    mass: NDArray[np.float64]
+    image: NDArray[np.intp]
+
+    def __init__(self, found: TrueErrors, image_index: NDArray[np.int64]) -> None:
+        object.__setattr__(self, "points", found.points.sum(axis=1).astype(np.float64))
+        object.__setattr__(self, "wrong", found.wrong.sum(axis=1).astype(np.float64))
+        object.__setattr__(self, "mass", found.mass.sum(axis=1))
+        object.__setattr__(self, "image", np.unique(image_index, return_inverse=True)[1])
+
+
+def _judge(review: OpenReview, truth: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8], TrueErrors, list[str]]:
+    """(N, A, 2) px where the points truly are, NaN where not in the picture; (N, A) visibility; errors; what to tell.
+
+    Raises InputError if the truth has none of the keypoints or none of the people.
+    """
+    poses, additions = review.poses, review.additions
+    full = read_annotations(truth).poses
+    lacking = [k for k in additions.keypoints if k not in full.skeleton.index]
+    row_of = {int(i): r for r, i in enumerate(full.ids)}
+    rows = np.array([row_of.get(int(i), -1) for i in poses.ids], dtype=np.intp)
+    problems: list[Problem] = []
+    if len(lacking) == len(additions.keypoints):
+        problems.append(Problem(str(truth), "", f"labels none of {', '.join(lacking)}", "give a file with full truth"))
+    if not (rows >= 0).any():
+        problems.append(Problem(str(truth), "", "has none of the people of the extended file: ids must be the same"))
+    if problems:
+        raise InputError(problems)
+    whole = full.take(np.maximum(rows, 0))
+    true, state = columns(whole, additions.keypoints), np.zeros(additions.visibility.shape, dtype=np.uint8)
+    known = [c for c, k in enumerate(additions.keypoints) if k not in lacking]
+    state[:, known] = whole.visibility[:, whole.skeleton.indices(additions.keypoints[c] for c in known)]
+    true[rows < 0], state[rows < 0] = np.nan, 0
+    judged = review.at_stake.points & (rows >= 0)[:, None]
+    judged &= np.array([k not in lacking for k in additions.keypoints])
+    size = _true_sizes(whole, review.size, rows)
+    notes = [f"the truth does not label {', '.join(lacking)}: left out"] if lacking else []
+    missing = int((review.at_stake.points.any(axis=1) & (rows < 0)).sum())
+    if missing:
+        notes.append(f"{missing} people with added points are not in the truth: left out")
+    found = TrueErrors.of(judged, additions.xy, true, size, tolerances(review.file, size))
+    return true, state, found, notes
+
+
+def _true_sizes(whole: Poses, otherwise: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    shared = tuple(k for k in COCO17.shared_with(MPII16) if k in whole.skeleton.index)
+    return np.where(rows >= 0, sizes(whole, shared), otherwise)
+
+
+def _outcome(
+    strategy: Strategy,
+    order: NDArray[np.intp],
+    randoms: Sequence[NDArray[np.intp]],
+    counts: _Counts,
+    grid: NDArray[np.float64],
+    share: float,
+    rounds: int,
+) -> Outcome:
+    at = np.array([share])
+    images = int(counts.image.max()) + 1
+    rng = np.random.default_rng(0)
+
+    def figures(weight: NDArray[np.float64]) -> tuple[float, float, float]:
+        points, mass, wrong = counts.points * weight, counts.mass * weight, counts.wrong * weight
+        mine = float(removed(order, points, mass, at)[0])
+        chance = float(np.mean([removed(o, points, mass, at)[0] for o in randoms]))
+        return mine, float(removed(order, points, wrong, at)[0]), mine / chance if chance else float("nan")
+
+    value = figures(np.ones(len(counts.points)))
+    drawn = np.array(
+        [
+            figures(rng.multinomial(images, np.full(images, 1 / images)).astype(np.float64)[counts.image])
+            for _ in range(rounds)
+        ]
+    )
+    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
+    mass, wrong, times = (Interval(v, float(a), float(b)) for v, a, b in zip(value, low, high, strict=True))
+    return Outcome(
+        strategy.value,
+        mass,
+        wrong,
+        times,
+        tuple((1 - removed(order, counts.points, counts.mass, grid)).tolist()),
+        tuple((1 - removed(order, counts.points, counts.wrong, grid)).tolist()),
+    )
+
+
+def _best_points(found: TrueErrors, share: float) -> float:
+    """Share of the mass on the worst `share` of single points."""
+    mass = np.sort(found.mass[found.points])[::-1]
+    gone = np.concatenate([[0.0], np.cumsum(mass)])
+    return float(np.interp(share * len(mass), np.arange(len(mass) + 1), gone) / mass.sum())
+
+
+def _reviewed(order: NDArray[np.intp], points: NDArray[np.float64], share: float) -> NDArray[np.intp]:
+    """The first people of the order who together have at least `share` of the points."""
+    seen = np.cumsum(points[order])
+    return order[: int(np.searchsorted(seen, share * seen[-1] - 1e-9)) + 1]
+
+
+def _oracle(
+    review: OpenReview, true: NDArray[np.float64], state: NDArray[np.uint8], found: TrueErrors, row: int
+) -> list[Correction]:
+    """What somebody who knows the truth says of a person's points."""
+    additions, poses = review.additions, review.poses
+    header = review.file.header or {}
+    person, image = int(poses.ids[row]), poses.images[poses.image_index[row]].file_name
+    said: list[Correction] = []
+    for column in np.flatnonzero(found.points[row]).tolist():
+        keypoint = additions.keypoints[column]
+        x, y = additions.xy[row, column].tolist()
+        old = Point(x, y, int(additions.visibility[row, column]))
+        new = None
+        verdict = Verdict.ACCEPT
+        if found.wrong[row, column]:
+            there = bool(np.isfinite(true[row, column]).all())
+            verdict = Verdict.MOVE if there else Verdict.ABSENT
+            if there:
+                new = Point(*true[row, column].tolist(), v=int(state[row, column]))
+        # Made from what it is about: the same simulation writes the same file.
+        name = hashlib.sha256(f"{review.file.sha256} {person} {keypoint}".encode()).hexdigest()[:32]
+        input_sha256 = str(header.get("input_sha256", ""))
+        said.append(
+            Correction(
+                name, person, image, keypoint, verdict, old, new, REVIEWER, tool="oracle", input_sha256=input_sha256
+            )
+        )
+    return said
+
+
+def _by_keypoint(keypoints: Sequence[str], found: TrueErrors, rows: NDArray[np.intp]) -> dict[str, dict[str, float]]:
+    mass = found.mass
+    said: dict[str, dict[str, float]] = {}
+    for column, name in enumerate(keypoints):
+        points, total = int(found.points[:, column].sum()), float(mass[:, column].sum())
+        if points:
+            said[name] = {
+                "points": points,
+                "wrong": int(found.wrong[:, column].sum()),
+                "mass": total,
+                "reviewed": float(found.points[rows, column].sum()) / points,
+                "removed": float(mass[rows, column].sum()) / total if total else float("nan"),
+            }
+    return said
+
+
+def _drawn(
+    orders: Mapping[Strategy, NDArray[np.intp]],
+    randoms: Sequence[NDArray[np.intp]],
+    best: NDArray[np.intp],
+    counts: _Counts,
+    found: TrueErrors,
+    title: str,
+) -> bytes:
+    grid = np.linspace(0, 1, 201)
+    panels: dict[str, list[Curve]] = {}
+    for name, what in (("error mass", counts.mass), ("wrong points", counts.wrong)):
+        left = np.array([1 - removed(o, counts.points, what, grid) for o in randoms])
+        low, high = np.quantile(left, [0.025, 0.975], axis=0)
+        panels[name] = [
+            *(Curve(s.value, 1 - removed(o, counts.points, what, grid)) for s, o in orders.items()),
+            Curve("random", left.mean(axis=0), low, high),
+            Curve("best possible", 1 - removed(best, counts.points, what, grid)),
+        ]
+    n, wrong = int(found.points.sum()), int(found.wrong.sum())
+    return picture(grid, panels, f"{title}: {n} added points, {wrong} wrong")
+
+
+def _interval(i: Interval) -> dict[str, float | None]:
+    return {"value": _plain(i.value), "low": _plain(i.low), "high": _plain(i.high)}
+
+
+def _plain(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def _percent(i: Interval) -> str:
+    return f"{i.value:.1%} ({i.low:.1%} to {i.high:.1%})"
+
+
+def _times(i: Interval) -> str:
+    return f"{i.value:.1f} ({i.low:.1f} to {i.high:.1f})"
