@@ -1,0 +1,152 @@
+"""Write what reviewers decided into an extended file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+
+from annotext.core.corrections import Verdict
+from annotext.core.findings import Finding
+from annotext.core.poses import Additions
+from annotext.core.problems import SHOWN_PROBLEMS, InputError, Problem
+from annotext.core.revision import apply_corrections
+from annotext.formats.annotations import header_path, read_annotations
+from annotext.formats.corrections import CorrectionsFile, load_corrections
+from annotext.formats.extended import output_paths
+from annotext.formats.jsonio import no_collecting, write_json
+from annotext.formats.outputs import check_output
+from annotext.formats.revised import write_revised
+from annotext.workflows.skipped import skipped_lines
+
+
+@dataclass(frozen=True)
+class ApplyReport:
+    """What was applied.
+
+    corrections: the files. decisions: how many different ones they hold, notes and undone ones included. people: who
+    have a decided point; points: how many these are. counts: keypoint -> verdict -> points. reviewers: name -> points
+    that carry it. findings: what was not applied, and conflicts. skipped: what `--skip-bad` left out.
+    """
+
+    input: str
+    output: str
+    corrections: tuple[CorrectionsFile, ...]
+    decisions: int
+    notes: int
+    people: int
+    points: int
+    counts: Mapping[str, Mapping[str, int]]
+    reviewers: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    skipped: tuple[Problem, ...] = ()
+
+    @property
+    def found(self) -> dict[str, int]:
+        """Finding's code -> how many."""
+        return dict(sorted(Counter(f.code for f in self.findings).items()))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "input": self.input,
+            "output": self.output,
+            "corrections": [f.to_dict() for f in self.corrections],
+            "decisions": self.decisions,
+            "notes": self.notes,
+            "people": self.people,
+            "points": self.points,
+            "counts": {keypoint: dict(verdicts) for keypoint, verdicts in self.counts.items()},
+            "reviewers": dict(self.reviewers),
+            "found": self.found,
+            "findings": [f.to_dict() for f in self.findings],
+            "skipped": [p.to_dict() for p in self.skipped],
+        }
+
+    def summary(self) -> str:
+        points = "1 point" if self.points == 1 else f"{self.points} points"
+        people = "1 person" if self.people == 1 else f"{self.people} people"
+        by = ", ".join(f"{escape(name)} {count}" for name, count in self.reviewers.items())
+        lines = [
+            f"{escape(self.output)}: {points} of {people} decided, from {self.decisions} decisions",
+            *(f"  {line}" for line in _table(self.counts)),
+            *([f"by {by}"] if by else []),
+            *([f"{self.notes} notes (they change nothing)"] if self.notes else []),
+        ]
+        if self.findings:
+            found = ", ".join(f"{count} {code}" for code, count in self.found.items())
+            lines.append(f"[yellow]not applied as said:[/] {found}")
+            lines += [f"  {escape(str(f))}" for f in self.findings[:SHOWN_PROBLEMS]]
+            left = len(self.findings) - SHOWN_PROBLEMS
+            lines += [f"  ... and {left} more (--json has all of them)"] if left > 0 else []
+        return "\n".join([*lines, *skipped_lines(self.skipped)])
+
+
+def _table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Keypoints and verdicts that occur."""
+    verdicts = [v.value for v in Verdict if any(v.value in row for row in counts.values())]
+    wide = max((len(keypoint) for keypoint in counts), default=0)
+    head = " ".join([" " * wide, *(f"{v:>8}" for v in verdicts)])
+    rows = [" ".join([f"{k:<{wide}}", *(f"{row.get(v, 0):>8}" for v in verdicts)]) for k, row in counts.items()]
+    return [head, *rows] if counts else []
+
+
+@no_collecting()
+def apply(
+    extended: Path,
+    corrections: Sequence[Path],
+    output: Path,
+    *,
+    report: Path | None = None,
+    skip_bad: bool = False,
+    force: bool = False,
+) -> ApplyReport:
+    """Write `output`: the extended file with all that the corrections files say.
+
+    What was decided in the file before is taken back first: the result is the same whether the decisions are applied at
+    once or in steps, to the file as it was extended or to a corrected one. report: where to write the report as JSON.
+    skip_bad: leave out faulty records and lines, and list them.
+
+    All outputs are checked before work starts. Raises InputError for what is malformed; what cannot be applied, and
+    what reviewers disagree on, is a finding.
+    """
+    file = read_annotations(extended, skip_bad=skip_bad)
+    if file.additions is None or file.header is None:
+        hint = "decisions are on added points: give the file that `annotext extend` or `decide` wrote"
+        raise InputError.single(extended, "", "is not an extended file", hint)
+    read = [extended, *corrections, *([header_path(extended)] if file.kind == "mpii" else [])]
+    written = [*output_paths(file, output), *([report] if report else [])]
+    for path in written:
+        check_output(path, force=force, inputs=[*read, *(p for p in written if p is not path)])
+    said = load_corrections(corrections, skip_bad=skip_bad, kind=file.kind)
+    revision = apply_corrections(
+        file.poses, file.additions, said.corrections, input_sha256=str(file.header.get("input_sha256", ""))
+    )
+    header = {"corrections": [f.to_dict() for f in said.files]}
+    write_revised(file, revision.additions, header, output, force=force, inputs=read)
+    reviewed = np.asarray(revision.additions.review != None)  # noqa: E711
+    result = ApplyReport(
+        input=str(extended),
+        output=str(output),
+        corrections=said.files,
+        decisions=len(said.corrections),
+        notes=sum(c.verdict == Verdict.NOTE for c in said.corrections),
+        people=int(reviewed.any(axis=1).sum()),
+        points=int(reviewed.sum()),
+        counts=revision.counts,
+        reviewers=_by_reviewer(revision.additions),
+        findings=revision.findings,
+        skipped=(*file.skipped, *said.skipped),
+    )
+    if report is not None:
+        write_json(result.to_dict(), report, force=force, inputs=read, indent=True)
+    return result
+
+
+def _by_reviewer(additions: Additions) -> dict[str, int]:
+    names = Counter(name for review in additions.review.ravel() if review is not None for name in review.reviewers)
+    return dict(sorted(names.items()))
