@@ -93,11 +93,11 @@ def _review_as_json(review: Review, offset: float) -> dict[str, Any]:
         "before": {
             "xy": None if before.xy is None else [round(c + offset, XY_DECIMALS) + 0.0 for c in before.xy],
             "visibility": before.visibility,
-            "source": before.source.value,
+            "source": str(before.source),
             "score": round(before.score, SCORE_DECIMALS) + 0.0,
             "radius": None if before.radius is None else round(before.radius, RADIUS_DECIMALS),
-            "decision": before.decision.value,
-            "reason": before.reason.value or None,
+            "decision": str(before.decision),
+            "reason": str(before.reason) or None,
         },
     }
 
