@@ -247,11 +247,12 @@ def _estimate(additions: Additions, i: int, j: int) -> Estimate:
     return Estimate(
         xy=(x, y) if math.isfinite(x) else None,
         visibility=int(additions.visibility[i, j]),
-        source=additions.source[i, j],
+        # Arrays filled with one kind hold it as plain text.
+        source=Source(additions.source[i, j]),
         score=float(additions.score[i, j]),
         radius=radius if math.isfinite(radius) else None,
-        decision=additions.decision[i, j],
-        reason=additions.reason[i, j],
+        decision=Decision(additions.decision[i, j]),
+        reason=Reason(additions.reason[i, j]),
     )
 
 
