@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from annotext.cli.review_build import build
 from annotext.cli.review_queue import queue
 
 app = typer.Typer(
@@ -12,4 +13,5 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("build")(build)
 app.command("queue")(queue)
