@@ -23,8 +23,8 @@ class Curve:
     high: NDArray[np.float64] | None = None
 
 
-def picture(reviewed: NDArray[np.float64], panels: Mapping[str, Sequence[Curve]], title: str) -> bytes:
-    """PNG: one panel per thing that is counted. reviewed: (G,) share of the points, of all curves."""
+def picture(reviewed: NDArray[np.float64], panels: Mapping[str, Sequence[Curve]], share: float, title: str) -> bytes:
+    """PNG: one panel per thing that is counted. reviewed: (G,) share of the points, of all curves. share: is marked."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -38,7 +38,7 @@ def picture(reviewed: NDArray[np.float64], panels: Mapping[str, Sequence[Curve]]
             axes.plot(100 * reviewed, 100 * curve.left, color=colour, ls=style, lw=1.5, label=curve.name)
             if curve.low is not None and curve.high is not None:
                 axes.fill_between(100 * reviewed, 100 * curve.low, 100 * curve.high, color=colour, alpha=0.2, lw=0)
-        axes.axvline(10, color="#bbbbbb", lw=0.8, ls="--")
+        axes.axvline(100 * share, color="#bbbbbb", lw=0.8, ls="--")
         axes.set(xlim=(0, 100), ylim=(0, 101))
         axes.set(xlabel="percent of the added points reviewed", ylabel=f"percent of the {name} left")
         axes.legend(fontsize=8, frameon=False)

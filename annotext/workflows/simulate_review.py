@@ -220,7 +220,7 @@ def simulate_review(
     if plot is not None:
         check_output(plot, force=force)
         with writing(plot, force=force) as temporary:
-            temporary.write_bytes(_drawn(orders, randoms, best, counts, found, extended.name))
+            temporary.write_bytes(_drawn(orders, randoms, best, counts, found, share, extended.name))
     return SimulationReport(
         extended=str(extended),
         truth=str(truth),
@@ -410,6 +410,7 @@ def _drawn(
     best: NDArray[np.intp],
     counts: _Counts,
     found: TrueErrors,
+    share: float,
     title: str,
 ) -> bytes:
     grid = np.linspace(0, 1, 201)
@@ -423,7 +424,7 @@ def _drawn(
             Curve("best possible", 1 - removed(best, counts.points, what, grid)),
         ]
     n, wrong = int(found.points.sum()), int(found.wrong.sum())
-    return picture(grid, panels, f"{title}: {n} added points, {wrong} wrong")
+    return picture(grid, panels, share, f"{title}: {n} added points, {wrong} wrong")
 
 
 def _interval(i: Interval) -> dict[str, float | None]:
