@@ -5,7 +5,9 @@ from __future__ import annotations
 import typer
 
 from annotext.cli.review_build import build
+from annotext.cli.review_collect import collect
 from annotext.cli.review_queue import queue
+from annotext.cli.review_status import status
 
 app = typer.Typer(
     name="review",
@@ -15,3 +17,5 @@ app = typer.Typer(
 )
 app.command("build")(build)
 app.command("queue")(queue)
+app.command("collect")(collect)
+app.command("status")(status)

@@ -35,6 +35,8 @@ from annotext.review.journal import in_order, journal_name, read_journals
 from annotext.review.shown import AS_BUILT, TAGS, Layout, Sample, Shown, shown
 
 COLLECTION = "annotext_decisions"
+# Where `dataset.info` says what it was built of.
+INFO = "annotext"
 # A database that is there answers in milliseconds; one that is not must not keep a reviewer waiting.
 ANSWER_SECONDS = 10.0
 # A bulk refresh of 100,000 decisions takes longer.
@@ -61,8 +63,8 @@ class Recorded:
 
 
 def review_info(dataset: Any) -> Mapping[str, Any]:
-    """`dataset.info["annotext"]`. Raises AnnotextError for a dataset that annotext did not build."""
-    info = dataset.info.get("annotext")
+    """`dataset.info[INFO]`. Raises AnnotextError for a dataset that annotext did not build."""
+    info = dataset.info.get(INFO)
     if not isinstance(info, dict):
         raise AnnotextError(f"{dataset.name}: annotext did not build this dataset; `annotext review build` makes one")
     return info
@@ -118,6 +120,15 @@ def decisions(dataset: Any) -> list[Correction]:
     except PyMongoError as error:
         raise AnnotextError(f"FiftyOne's database does not answer: {error}") from None
     return in_order([*found, *read_journals(info["journal"])[0]])
+
+
+def decisions_on(dataset: Any, persons: Sequence[int]) -> list[Correction]:
+    """What the database knows of these people, by (time, id). Raises AnnotextError if it does not answer."""
+    try:
+        with pymongo.timeout(ANSWER_SECONDS):
+            return _said(review_info(dataset), persons)
+    except PyMongoError as error:
+        raise AnnotextError(f"FiftyOne's database does not answer: {error}") from None
 
 
 def refresh(dataset: Any, sample_ids: Sequence[str] | None = None) -> None:
@@ -301,3 +312,11 @@ def _skeleton(names: tuple[str, ...], added: tuple[str, ...]) -> Skeleton:
             return grown_skeleton(skeleton, added, known)
     sigmas = {k: s.sigmas[k] for s in reversed(known) for k in s.keypoints}
     return Skeleton("reviewed", names, (), (), {k: sigmas[k] for k in names}, "skeletons annotext knows")
+
+
+def reviewed_datasets() -> list[str]:
+    """The names of all datasets annotext built, sorted. One that is being built is none yet."""
+    from fiftyone.core.odm import get_db_conn
+
+    query = {f"info.{INFO}": {"$type": "object"}, "persistent": True}
+    return sorted(d["name"] for d in get_db_conn().datasets.find(query, {"name": 1}))

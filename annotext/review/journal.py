@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
+import orjson
+
 from annotext.core.corrections import Correction
 from annotext.core.problems import AnnotextError, InputError, Problem
-from annotext.formats.corrections import load_corrections
+from annotext.formats.corrections import load_corrections, parse_line
+from annotext.formats.records import Kind
 
 SUFFIX = ".jsonl"
 # File systems take 255 bytes; the rest is for the suffix and for what tools put behind a name.
@@ -75,3 +78,15 @@ def in_order(corrections: Iterable[Correction]) -> list[Correction]:
     """By time, then by id: the same set of decisions always comes in the same order. Each id once."""
     once = {c.id: c for c in corrections}
     return sorted(once.values(), key=lambda c: (c.instant, c.id))
+
+
+def journal_kind(files: Iterable[Path]) -> Kind | None:
+    """What kind of file the journals are about, by their first line that is a decision; None where there is none."""
+    for file in files:
+        for line in file.read_bytes().splitlines():
+            try:
+                parse_line(line)
+            except InputError:
+                continue
+            return "mpii" if "record" in orjson.loads(line) else "coco"
+    return None

@@ -1,0 +1,257 @@
+"""How far the reviews are, and what they say about the points nobody looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.markup import escape
+
+from annotext.core.corrections import Correction, Verdict, standing
+from annotext.core.metrics.ranking import clopper_pearson_upper
+from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.core.reviewers import Reviewer, reviewers
+from annotext.core.revision import Revision, agreement, apply_corrections
+from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.workflows.skipped import skipped_lines
+
+_WRONG = (Verdict.REJECT, Verdict.ABSENT)
+LEVEL = 0.95
+# Judged points below which an error rate is no news: its interval is wider than what anybody hoped to learn.
+FEW = 30
+
+
+@dataclass(frozen=True)
+class AuditEstimate:
+    """The share of wrong points among those that predictors added, from a uniform random sample of them.
+
+    judged: of the `of` points of the sample those with a verdict that stands. wrong: rejected, absent, or moved so far
+    that the point would count as wrong (keypoint similarity below .5). low, high: Clopper and Pearson's 95 % interval
+    (1934). share, low and high are None where nothing was judged.
+    """
+
+    of: int
+    judged: int
+    wrong: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def counted(cls, wrong: int, judged: int, of: int) -> AuditEstimate:
+        """The estimate of these counts."""
+        if not judged:
+            return cls(of, 0, 0, None, None, None)
+        level = (1 + LEVEL) / 2
+        high = clopper_pearson_upper(wrong, judged, level)
+        low = 1 - clopper_pearson_upper(judged - wrong, judged, level)
+        return cls(of, judged, wrong, wrong / judged, low, high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        rounded = {name: getattr(self, name) for name in ("share", "low", "high")}
+        rounded = {name: None if value is None else round(value, 4) for name, value in rounded.items()}
+        return {"of": self.of, "judged": self.judged, "wrong": self.wrong, **rounded}
+
+    def __str__(self) -> str:
+        if self.share is None or self.low is None or self.high is None:
+            return f"none of {self.of} points judged"
+        rate = f"{self.wrong} of {self.judged} wrong: {self.share:.1%} (95 %: {self.low:.1%} to {self.high:.1%})"
+        return rate if self.judged == self.of else f"{rate}, {self.of - self.judged} of the sample not judged yet"
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """One dataset.
+
+    decided: added points with a verdict that stands. left: points to review without one. conflicts: points on which
+    reviewers disagree. audit: None where the dataset has no random audit, or its file is gone.
+    """
+
+    name: str
+    extended: str
+    images: int
+    decided: int
+    left: int
+    conflicts: int
+    reviewers: tuple[Reviewer, ...]
+    audit: AuditEstimate | None
+    notes: tuple[str, ...]
+
+    @property
+    def minutes_left(self) -> float | None:
+        """At the speed of everybody so far, for one person; None where nobody knows."""
+        minutes = sum(r.minutes for r in self.reviewers)
+        points = sum(r.points for r in self.reviewers)
+        return self.left * minutes / points if minutes > 0 and points else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        left = self.minutes_left
+        return {
+            "dataset": self.name,
+            "extended": self.extended,
+            "images": self.images,
+            "decided": self.decided,
+            "left": self.left,
+            "minutes_left": None if left is None else round(left, 1),
+            "conflicts": self.conflicts,
+            "reviewers": [r.to_dict() for r in self.reviewers],
+            "audit": None if self.audit is None else self.audit.to_dict(),
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """For people, in rich markup."""
+        left = self.minutes_left
+        time = "" if left is None or not self.left else f", about {_duration(left)} at the speed so far"
+        found = [
+            f"[bold]{escape(self.name)}[/]: {self.decided} points decided, {self.left} to review left{time}",
+            f"  [dim]{escape(self.extended)}, {self.images} images[/]",
+        ]
+        width = max((len(r.name) for r in self.reviewers), default=0)
+        for r in self.reviewers:
+            verdicts = ", ".join(f"{count} {verdict}" for verdict, count in r.verdicts.items())
+            rate = "" if r.per_minute is None else f"  {r.per_minute:.1f}/min"
+            name = escape(f"{r.name:<{width}}")
+            found.append(f"  {name}  {r.points:>6} points{rate}  {verdicts}")
+        if self.conflicts:
+            what = "point" if self.conflicts == 1 else "points"
+            found.append(f"  [yellow]reviewers disagree on {self.conflicts} {what}[/]: see the tag conflict")
+        if self.audit is not None:
+            found.append(f"  random audit: {self.audit}")
+        return found + [f"  note: {escape(note)}" for note in self.notes]
+
+
+@dataclass(frozen=True)
+class ReviewStatusReport:
+    """All datasets that were asked for. skipped: faulty lines of journals."""
+
+    datasets: tuple[DatasetStatus, ...]
+    skipped: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "datasets": [d.to_dict() for d in self.datasets],
+            "skipped": [p.to_dict() for p in self.skipped],
+        }
+
+    def summary(self) -> str:
+        """Dataset by dataset."""
+        if not self.datasets:
+            return "no dataset of annotext in this database; annotext review build makes one"
+        lines = [line for d in self.datasets for line in d.lines()]
+        return "\n".join([*lines, *skipped_lines(self.skipped)])
+
+
+def review_status(name: str | None = None) -> ReviewStatusReport:
+    """The state of the dataset `name`, or of all that annotext built, by name.
+
+    Decisions that only journals had are shown in the datasets afterwards. Raises AnnotextError: no database, no such
+    dataset, one that annotext did not build.
+    """
+    from annotext.review.database import connect
+
+    fo = connect()
+    if name is not None and not fo.dataset_exists(name):
+        raise AnnotextError(f"there is no dataset {name!r}; annotext review status without a name lists all")
+    from annotext.review.decisions import reviewed_datasets
+
+    found, skipped = [], []
+    for one in [name] if name is not None else reviewed_datasets():
+        status, faults = _status(fo.load_dataset(one))
+        found.append(status)
+        skipped += faults
+    return ReviewStatusReport(tuple(found), tuple(skipped))
+
+
+def _status(dataset: Any) -> tuple[DatasetStatus, Sequence[Problem]]:
+    from annotext.review.decisions import decisions, refresh, review_info
+    from annotext.review.journal import read_journals
+
+    info = review_info(dataset)
+    refresh(dataset)
+    said = decisions(dataset)
+    notes: list[str] = []
+    file = _file(info, notes)
+    sha256 = info["input_sha256"]
+    if file is None or file.additions is None:
+        revision, conflicts = None, len(standing(said)[1])
+    else:
+        revision = apply_corrections(file.poses, file.additions, said, input_sha256=sha256)
+        conflicts = sum(f.code == "conflict" for f in revision.findings)
+        stale = sum(f.code == "stale" for f in revision.findings)
+        if stale:
+            notes.append(f"{stale} decisions are on points that the extended file has elsewhere now: look again")
+    audit = None
+    audited = _audited(dataset)
+    if audited and file is not None and revision is not None:
+        audit = _audit(file, revision, said, audited)
+        if 0 < audit.judged < min(FEW, audit.of):
+            notes.append(f"an error rate of {audit.judged} points says little: judge the view of the random audit")
+    status = DatasetStatus(
+        name=dataset.name,
+        extended=str(info["extended"]),
+        images=len(dataset),
+        decided=int(dataset.sum("decided")),
+        left=int(dataset.sum("to_review")),
+        conflicts=conflicts,
+        reviewers=reviewers(said),
+        audit=audit,
+        notes=tuple(notes),
+    )
+    return status, read_journals(info["journal"])[1]
+
+
+def _file(info: Any, notes: list[str]) -> AnnotationFile | None:
+    try:
+        file = read_annotations(info["extended"], skip_bad=True)
+    except InputError as error:
+        notes.append(f"the extended file cannot be read: {error.problems[0].problem}")
+        return None
+    if file.sha256 != info["extended_sha256"]:
+        notes.append("the extended file has changed since the dataset was built: review build --overwrite")
+    return file if file.additions is not None else None
+
+
+def _audited(dataset: Any) -> set[tuple[int, str]]:
+    """(person, keypoint) of the points of the random audit."""
+    if not dataset.has_field("people.keypoints.audit"):
+        return set()
+    fields = ["people.keypoints.person", "people.keypoints.audit"]
+    columns: list[list[list[Any] | None]] = dataset.match({"audit": True}).values(fields)
+    found: set[tuple[int, str]] = set()
+    for people, audits in zip(*columns, strict=True):
+        for person, keypoints in zip(people or [], audits or [], strict=True):
+            found |= {(person, keypoint) for keypoint in keypoints or []}
+    return found
+
+
+def _audit(
+    file: AnnotationFile, revision: Revision, said: Sequence[Correction], audited: set[tuple[int, str]]
+) -> AuditEstimate:
+    tolerance = agreement(file.poses, revision.additions.keypoints)
+    spoken = {(c.person, c.keypoint): c for c in said}
+    row_of = {person: i for i, person in enumerate(file.poses.ids.tolist())}
+    judged = wrong = 0
+    for person, keypoint in audited & set(spoken):
+        i, j = row_of.get(person), revision.additions.keypoints.index(keypoint)
+        review = None if i is None else revision.additions.review[i, j]
+        if i is None or review is None:
+            continue
+        judged += 1
+        if review.verdict in _WRONG:
+            wrong += 1
+        elif review.verdict == Verdict.MOVE and review.before.xy is not None:
+            moved = math.dist(review.before.xy, revision.additions.xy[i, j].tolist())
+            wrong += moved > tolerance(spoken[person, keypoint])
+    return AuditEstimate.counted(wrong, judged, len(audited))
+
+
+def _duration(minutes: float) -> str:
+    if minutes < 1:
+        return "a minute"
+    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
