@@ -22,6 +22,7 @@ def simulate_review(
         str | None, typer.Option("--budgets", help="Shares of the added points, such as 0.01,0.05,0.1,1.")
     ] = None,
     share: Annotated[float, typer.Option("--share", help="Share of the points of the headline, and of --out.")] = 0.1,
+    withheld: Annotated[bool, typer.Option("--withheld", help="Also candidates that the policy kept back.")] = False,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many random orders to compare with.")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="Of the orders.")] = 0,
     plot: Annotated[Path | None, typer.Option("--plot", help="Also draw the curves (PNG).", readable=False)] = None,
@@ -52,6 +53,7 @@ def simulate_review(
         strategies=[queue.Strategy(s.value) for s in chosen],
         budgets=shares,
         share=share,
+        withheld=withheld,
         seeds=seeds,
         seed=seed,
         plot=plot,

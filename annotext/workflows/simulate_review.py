@@ -129,7 +129,7 @@ class SimulationReport:
     def summary(self) -> str:
         """What a person wants to read, in rich markup."""
         lines = [
-            f"[bold]{escape(self.extended)}[/]: {self.points} added and asked points of {self.people} people on "
+            f"[bold]{escape(self.extended)}[/]: {self.points} open points of {self.people} people on "
             f"{self.images} images, {self.wrong} wrong ({self.absent} of them not in the picture)",
             f"  error mass {self.mass:.1f} person sizes, over the wrong points and none above 1; unclipped "
             f"{self.unclipped:.1f}; over all points, right ones too, {self.distance:.1f}",
@@ -172,6 +172,7 @@ def simulate_review(
     strategies: Sequence[Strategy] = (Strategy.EXPECTED_ERROR,),
     budgets: Sequence[float] = BUDGETS,
     share: float = SHARE,
+    withheld: bool = False,
     seeds: int = SEEDS,
     rounds: int = ROUNDS,
     seed: int = 0,
@@ -179,11 +180,12 @@ def simulate_review(
     output: Path | None = None,
     force: bool = False,
 ) -> SimulationReport:
-    """Let an oracle answer each strategy's queue over the file's added and asked points.
+    """Let an oracle answer each strategy's queue over the file's added and asked points, which nobody decided on yet.
 
     truth: annotations of the same people (ids) that label the added keypoints; 0 visibility there means that the point
     is not in the picture. share: of the points, for the headline and for what `output` holds: the oracle's corrections
-    of the first strategy's queue, up to the person that completes the share. seeds: of random orders. plot: a PNG.
+    of the first strategy's queue, up to the person that completes the share. withheld: candidates that were kept back
+    are looked at, and count, too. seeds: of random orders. plot: a PNG.
     Raises InputError or AnnotextError for what does not fit, all outputs checked first.
     """
     if not strategies or len({*strategies}) != len(strategies):
@@ -193,7 +195,7 @@ def simulate_review(
     if seeds < 1 or rounds < 1:
         raise AnnotextError("at least one random order and one redrawing are needed")
     check_outputs([p for p in (plot, output) if p is not None], [extended, truth], force)
-    review = open_review(extended)
+    review = open_review(extended, withheld=withheld)
     true, state, found, notes = _judge(review, truth)
     people = np.flatnonzero(found.points.any(axis=1))
     if not found.wrong.any():

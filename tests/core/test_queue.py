@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learned import INPUTS, standing_people
 from numpy.typing import NDArray
+from people import random_people
 
 from annotext.core.poses import Additions, Decision, Estimate, Reason, Review, Source
 from annotext.core.queue import (
@@ -22,8 +24,6 @@ from annotext.core.queue import (
 )
 from annotext.core.review_gain import removed
 from annotext.core.skeletons import COCO17
-from tests.learned import INPUTS, standing_people
-from tests.people import random_people
 
 KEYPOINTS = ("upper_neck", "head_top")
 
