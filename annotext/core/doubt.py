@@ -19,7 +19,7 @@ from annotext.core.predictions import Predictions, matched
 # displaced is a share of the crop's longer side, and predictions do not keep their crops.
 CROP_OF_BOX = 1.25
 # From here predictors disagree, in person sizes: DISAGREE_WHY
-DISAGREE_FROM = 0.1
+DISAGREE_FROM = 0.2
 _PASSES = ("flip", "shift")
 _PREDICTED = (Source.STUDENT, Source.TEACHER)
 

@@ -42,6 +42,7 @@ LONGEST = {
     ("thorax", "upper_neck"): 0.60,
     ("upper_neck", "left_shoulder"): 0.80,
     ("upper_neck", "head_top"): 1.32,
+    ("head_top", "left_shoulder"): 1.72,
     ("nose", "upper_neck"): 1.00,
     ("nose", "head_top"): 1.08,
     ("left_eye", "head_top"): 0.86,
@@ -117,17 +118,26 @@ def _limbs(
     score: NDArray[np.float64],
     size: NDArray[np.float64],
 ) -> list[Oddity]:
-    index, found = poses.skeleton.index, []
+    index, names = poses.skeleton.index, poses.skeleton.keypoints
+    odd_limbs = []
+    tested, at_fault = np.zeros(human.shape), np.zeros(human.shape)
     for (one, other), longest, shortest in _both_sides(poses):
         a, b = index[one], index[other]
         ratio = np.linalg.norm(xy[:, a] - xy[:, b], axis=1) / size
-        odd = ((ratio > longest) | (ratio < shortest)) & ~(human[:, a] & human[:, b])
-        for row in np.flatnonzero(odd).tolist():
-            # The added end is at fault; of two added ones the one that is less sure.
-            first = human[row, b] or (not human[row, a] and score[row, a] <= score[row, b])
-            numbers = {"to": other if first else one, "ratio": round(float(ratio[row]), 3)}
+        odd = (ratio > longest) | (ratio < shortest)
+        for end in (a, b):
+            tested[:, end] += np.isfinite(ratio)
+            at_fault[:, end] += odd
+        for row in np.flatnonzero(odd & ~(human[:, a] & human[:, b])).tolist():
             bound = {"longest": longest} if ratio[row] > longest else {"shortest": shortest}
-            found.append(Oddity(row, Code.LIMB, one if first else other, {**numbers, **bound}))
+            odd_limbs.append((row, a, b, {"ratio": round(float(ratio[row]), 3), **bound}))
+    share = at_fault / np.maximum(tested, 1)
+    found = []
+    for row, a, b, numbers in odd_limbs:
+        # The added end is at fault; of two the one with more limbs amiss, then the one that is less sure.
+        ends = [end for end in (a, b) if not human[row, end]]
+        worse = max(ends, key=lambda e: (share[row, e], at_fault[row, e], -score[row, e]))
+        found.append(Oddity(row, Code.LIMB, names[worse], {"to": names[a + b - worse], **numbers}))
     return found
 
 
