@@ -13,10 +13,13 @@ def demo(
     people: Annotated[int, typer.Option("--people", min=50, help="People to train on, in each set.")] = 8000,
     val_people: Annotated[int, typer.Option("--val-people", min=20, help="People to judge on, in each set.")] = 1000,
     recipe: Annotated[str, typer.Option("--recipe", help="Name or path of the training recipe.")] = "demo",
+    review: Annotated[
+        bool, typer.Option("--review/--no-review", help="Also build both files as FiftyOne datasets, for review.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier demo.")] = False,
 ) -> None:
-    """Draw people, train a student on two skeletons, extend both files, and judge the added points.
+    """Draw people, train a student on two skeletons, extend both files, judge the added points.
 
     Needs no data and no download: minutes on two cores.
     """
@@ -32,6 +35,7 @@ def demo(
         people=people,
         val_people=val_people,
         recipe=recipe,
+        review=review,
         force=force,
         console=notes,
         progress=people_progress,

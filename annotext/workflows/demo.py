@@ -25,6 +25,7 @@ from annotext.predictors.passes import PASSES
 from annotext.workflows.baseline import pose_only_predictions
 from annotext.workflows.calibrate import PICTURE, calibrate
 from annotext.workflows.decide import decide
+from annotext.workflows.demo_review import DemoReview, ready_for_review
 from annotext.workflows.draw import draw
 from annotext.workflows.evaluate import TORSO_THRESHOLD, EvaluationReport, KeypointFigures, evaluate, evaluate_files
 from annotext.workflows.extension import ExtensionReport
@@ -149,14 +150,16 @@ class SetResult:
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What the demo made, and how good it is."""
+    """What the demo made, how good it is, and what was built of it for review; None where nobody wanted that."""
 
     out: Path
     sets: Mapping[str, SetResult]
+    review: DemoReview | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {name: result.to_dict() for name, result in self.sets.items()}
+        sets = {name: result.to_dict() for name, result in self.sets.items()}
+        return sets if self.review is None else {**sets, "review": self.review.to_dict()}
 
     def summary(self) -> str:
         """What a person wants to read, in rich markup."""
@@ -177,6 +180,8 @@ class DemoReport:
                 lines.append(_PROMISE.format("added by student", "points", "may be wrong", "expected", "wrong"))
                 lines += [_PROMISE.format(k, *_promised(promise)) for k, promise in result.promises.items()]
         lines += ["", f"Pictures and tables: [bold]{self.out / 'index.html'}[/bold]"]
+        if self.review is not None:
+            lines.append(self.review.summary())
         return "\n".join(lines)
 
 
@@ -186,6 +191,7 @@ def run_demo(
     people: int = TRAIN_PEOPLE,
     val_people: int = VAL_PEOPLE,
     recipe: str = "demo",
+    review: bool = True,
     force: bool = False,
     console: Console | None = None,
     progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] | None = None,
@@ -195,14 +201,15 @@ def run_demo(
     The scores of a set's added points are calibrated on the labels of the other set's people, who have those points;
     the truth is only judged with.
 
-    people, val_people: in each of the two sets. progress: opens a bar for a named step, to call with (done, all).
+    people, val_people: in each of the two sets. review: also build FiftyOne datasets of both files. progress: opens a
+    bar for a named step, to call with (done, all).
     Raises AnnotextError if `out` exists and was not made by this function, or exists and `force` is not given.
     """
     console = console or Console(stderr=True)
     _make_room(out, force=force)
     step = progress or (lambda _: nullcontext(lambda _done, _all: None))
 
-    console.rule("1/6  Drawing people", align="left")
+    console.rule("1/7  Drawing people", align="left")
     train_dir, val_dir = out / "people" / "train", out / "people" / "val"
     names = tuple(TAUGHT_BY)
     for folder, n, seed in ((train_dir, people, TRAIN_SEED), (val_dir, val_people, VAL_SEED)):
@@ -212,11 +219,11 @@ def run_demo(
                 synthesise(folder, n, seed, sets=names, progress=advance).summary(), highlight=False, soft_wrap=True
             )
 
-    console.rule("2/6  Training one student on both sets", align="left")
+    console.rule("2/7  Training one student on both sets", align="left")
     trained = train_student(recipe, out / "run", roots={n: train_dir / n for n in names}, console=console)
     console.print(trained.summary(), highlight=False, soft_wrap=True)
 
-    console.rule("3/6  Predicting people the student never saw", align="left")
+    console.rule("3/7  Predicting people the student never saw", align="left")
     (out / "extended").mkdir()
     files = {name: val_dir / name / "annotations.json" for name in names}
     said = {name: out / "extended" / f"{name}.parquet" for name in names}
@@ -226,7 +233,7 @@ def run_demo(
             done = predict(files[name], images, [out / "run"], said[name], passes=tuple(PASSES), progress=advance)
         console.print(done.summary(), highlight=False, soft_wrap=True)
 
-    console.rule("4/6  Calibrating on what each set labels and the other lacks", align="left")
+    console.rule("4/7  Calibrating on what each set labels and the other lacks", align="left")
     calibration, learned = None, None
     try:
         learned = calibrate(out / "run", truths=list(files.values()), predictions=list(said.values()))
@@ -235,14 +242,14 @@ def run_demo(
     except AnnotextError as error:
         console.print(f"not calibrated: {error}", highlight=False, soft_wrap=True)
 
-    console.rule("5/6  Extending both files to 21 keypoints, and judging what was added", align="left")
+    console.rule("5/7  Extending both files to 21 keypoints, and judging what was added", align="left")
     extended = {}
     for name in names:
         extended[name] = decide(said[name], files[name], out / "extended" / f"{name}.json", calibration=calibration)
         console.print(extended[name].summary(), highlight=False, soft_wrap=True)
     results = {name: _judge(name, out, train_dir, val_dir, extended[name]) for name in names}
 
-    console.rule("6/6  Drawing the page", align="left")
+    console.rule("6/7  Drawing the page", align="left")
     for name in names:
         file, images = out / "extended" / f"{name}.json", val_dir / name / "images"
         draw(file, images, out / f"{name}.png", people=SHEET_PEOPLE)
@@ -250,7 +257,17 @@ def run_demo(
             draw(file, images, out / f"{name}_worst.png", worst=SHEET_PEOPLE)
     if learned is not None and learned.picture:
         shutil.copyfile(out / "run" / PICTURE, out / PICTURE)
-    report = DemoReport(out, results)
+    reviewed = None
+    if review:
+        console.rule("7/7  Making both files ready for review", align="left")
+        reviewed = ready_for_review(
+            {name: out / "extended" / f"{name}.json" for name in names},
+            {name: val_dir / name / "images" for name in names},
+            said,
+        )
+        for built in reviewed.built.values():
+            console.print(built.summary(), highlight=False, soft_wrap=True)
+    report = DemoReport(out, results, reviewed)
     title = "annotext demo: two files extended to 21 keypoints"
     sections = _sections(report)
     (out / "index.html").write_text(to_html(title, sections), encoding="utf-8")

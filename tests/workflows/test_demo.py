@@ -55,7 +55,7 @@ def test_the_demo_leaves_two_extended_files_figures_and_a_page_whose_pictures_ex
     recipe = tmp_path / "short.toml"
     recipe.write_text(SHORT)
     out = tmp_path / "demo"
-    report = run_demo(out, people=80, val_people=40, recipe=str(recipe))
+    report = run_demo(out, people=80, val_people=40, recipe=str(recipe), review=False)
 
     for name, added in (("coco", ["pelvis", "thorax", "upper_neck", "head_top"]), ("mpii", ["nose", "left_eye"])):
         result = report.sets[name]
