@@ -17,8 +17,11 @@ DOCUMENTS = sorted([ROOT / "README.md", ROOT / "recipes" / "README.md", *(ROOT /
 PROGRAM = typer.main.get_command(app)
 
 
-def options_of(command: str) -> set[str]:
-    found = PROGRAM.commands[command]  # type: ignore[attr-defined]
+def options_of(words: list[str]) -> set[str]:
+    found = PROGRAM.commands[words[1]]  # type: ignore[attr-defined]
+    if hasattr(found, "commands"):
+        assert words[2] in found.commands, f"no command {words[1]} {words[2]}"
+        found = found.commands[words[2]]
     return {name for parameter in found.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
 
 
@@ -46,7 +49,7 @@ def test_a_command_in_a_document_exists_with_all_its_options(document: str, line
     words = shlex.split(line, comments=True)
     assert words[1] in PROGRAM.commands, f"{document}: no command {words[1]}"  # type: ignore[attr-defined]
     given = {w.strip("[]").split("=")[0] for w in words[2:] if w.strip("[]").startswith("-")}
-    assert given <= options_of(words[1]), f"{document}: {line}"
+    assert given <= options_of(words), f"{document}: {line}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
