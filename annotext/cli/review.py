@@ -6,6 +6,7 @@ import typer
 
 from annotext.cli.review_build import build
 from annotext.cli.review_collect import collect
+from annotext.cli.review_open import open_
 from annotext.cli.review_queue import queue
 from annotext.cli.review_status import status
 
@@ -16,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("build")(build)
+app.command("open")(open_)
 app.command("queue")(queue)
 app.command("collect")(collect)
 app.command("status")(status)

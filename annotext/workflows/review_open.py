@@ -1,0 +1,103 @@
+"""Open FiftyOne's App on a dataset under review, for one reviewer."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from annotext.core.problems import AnnotextError
+from annotext.review import session
+from annotext.review.database import connect
+from annotext.review.desk import REVIEWER
+
+INFO = "annotext"
+
+
+def open_review(
+    name: str,
+    say: Callable[[str], None],
+    *,
+    port: int = session.DEFAULT_PORT,
+    reviewer: str | None = None,
+    browser: bool = True,
+) -> None:
+    """Serve the App for the dataset `name` on this machine's loopback until Ctrl-C.
+
+    say: gets what the user is to read, in rich markup. reviewer: whose decisions they are; the login name where it is
+    None. browser: open one if there is a screen.
+
+    Raises AnnotextError for an unknown dataset (naming those that annotext built), one that annotext did not build, a
+    port that is taken (naming a free one), and whatever keeps FiftyOne from its database.
+    """
+    who = session.name_of(login_name() if reviewer is None else reviewer)
+    session.check_port(port)
+    # FiftyOne reads these when it is imported, so they come first.
+    os.environ[REVIEWER] = who
+    os.environ["FIFTYONE_SERVER"] = "1"  # this process is one: it sees what others write
+    os.environ["FIFTYONE_PLUGINS_CACHE_ENABLED"] = "true"  # else every key would load all plugins anew
+    fo = connect()
+    dataset = find(name, fo)
+    info = dataset.info[INFO]
+    for note in changes(info):
+        say(f"[yellow]note:[/yellow] {note}")
+    with session.plugins_folder(session.users_plugins(fo)) as folder:
+        fo.config.plugins_dir = str(folder)
+        url = session.address(dataset, port, session.save_workspace(dataset, fo), fo)
+        session.serve(port, url, browser=browser, ready=lambda: say(_welcome(dataset, url, who, info)))
+    say(f"Ended. Everything decided is in {info['journal']}; `annotext review status {name}` sums it up.")
+
+
+def find(name: str, fo: Any) -> Any:
+    """The dataset `name`. Raises AnnotextError if there is none, or annotext did not build it; names those it did."""
+    built = [n for n in fo.list_datasets() if INFO in (fo.load_dataset(n).info or {})]
+    if name in built:
+        return fo.load_dataset(name)
+    what = (
+        f"{name}: annotext did not build this dataset" if fo.dataset_exists(name) else f"there is no dataset {name!r}"
+    )
+    those = f"; there are {', '.join(built)}" if built else ""
+    raise AnnotextError(f"{what}{those}. `annotext review build EXTENDED --images DIR --name NAME` makes one")
+
+
+def changes(info: dict[str, Any]) -> list[str]:
+    """What changed since the dataset was built, as sentences: the extended file, the images."""
+    extended, notes = Path(info["extended"]), []
+    try:
+        with extended.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != info["extended_sha256"]:
+            notes.append(
+                f"{extended} is not the file this dataset was built from: decisions on points that moved will be "
+                "called stale. `annotext review build ... --overwrite` builds it anew; no decision is lost"
+            )
+    except OSError:
+        notes.append(f"{extended}, which this dataset was built from, cannot be read")
+    if not Path(info["images"]).is_dir():
+        notes.append(f"the images were in {info['images']}, which is not there")
+    return notes
+
+
+def login_name() -> str:
+    """Who is logged in; empty where the system does not know."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def _welcome(dataset: Any, url: str, who: str, info: dict[str, Any]) -> str:
+    left = int(dataset.sum("to_review") or 0)
+    return "\n".join(
+        [
+            f"[bold]{url}[/bold]",
+            f"{left:,} added points to review in {dataset.name}; decisions are {who}'s, saved one by one in "
+            f"{info['journal']}",
+            "First: look at the highlighted point in the Review panel and press [bold]A[/bold] if it is right, "
+            "[bold]R[/bold] if it is wrong, or drag it to its place; [bold]?[/bold] shows all keys. "
+            "[bold]Ctrl-C[/bold] here ends the session.",
+        ]
+    )
