@@ -74,12 +74,14 @@ def _told(additions: Additions, offset: float) -> list[dict[str, list[Any]]]:
     decision = _texts(additions.decision)
     for i in np.flatnonzero(special.any(axis=1)).tolist():
         told[i]["decision"] = decision[i]
+    reviewed = np.asarray(additions.review != None)  # noqa: E711
     reason = additions.reason
-    noted = (reason != Reason.ADDED) & ~np.logical_or.reduce([reason == r for r in _PLAIN_TO_SEE])
+    special = (reason != Reason.ADDED) & ~np.logical_or.reduce([reason == r for r in _PLAIN_TO_SEE])
+    # Beside a review all are noted: they must be there when it is taken back.
+    noted = special | ((reason != Reason.ADDED) & reviewed.any(axis=1, keepdims=True))
     texts = _texts(reason)
     for i in np.flatnonzero(noted.any(axis=1)).tolist():
         told[i]["reason"] = [text or None for text in texts[i]]
-    reviewed = np.asarray(additions.review != None)  # noqa: E711
     for i in np.flatnonzero(reviewed.any(axis=1)).tolist():
         told[i]["review"] = [None if r is None else _review_as_json(r, offset) for r in additions.review[i]]
     return told
