@@ -18,7 +18,6 @@ AUDIT, DECIDED = "random audit", "decided"
 # Told apart by people with red-green blindness too, on skin and on grass (Okabe and Ito's palette, 2008).
 ADDED_COLOUR, HUMAN_COLOUR, CANDIDATE_COLOUR, BOX_COLOUR = "#E69F00", "#56B4E9", "#CC79A7", "#BBBBBB"
 
-_PERSON = ("person", "lowest", "expected_wrong", "disagreement", "findings", "left", "source", "reviewed", "confidence")
 DESCRIPTIONS = {
     "lowest": "The lowest score of an added point nobody has decided about.",
     "expected_wrong": "How many undecided added points to expect wrong: the sum of 1 - score.",
@@ -148,12 +147,12 @@ def dress(dataset: Any, skeleton: Skeleton, fo: Any) -> None:
             {"path": BOXES, "fieldColor": BOX_COLOUR},
         ],
     )
+    # Whole fields only: attributes of labels show under their field, and break the App's sample view in a group.
     groups = {
-        "people": ([PEOPLE, HUMAN, CANDIDATES, BOXES], True),
+        "points": ([CANDIDATES, HUMAN, PEOPLE, BOXES], True),
         "doubt": (["expected_wrong", "lowest", "disagreement", "findings"], True),
         "progress": (["to_review", "decided", "audit"], True),
-        "of a person": ([f"{PEOPLE}.keypoints.{name}" for name in _PERSON], False),
-        "image": (["tags", "filepath", "image_index", "id", "created_at", "last_modified_at", "metadata"], False),
+        "metadata": (["tags", "filepath", "image_index", "id", "created_at", "last_modified_at", "metadata"], False),
     }
     placed = {path for paths, _ in groups.values() for path in paths}
     known = [path for group in fo.DatasetAppConfig.default_sidebar_groups(dataset) for path in group.paths]
@@ -163,7 +162,7 @@ def dress(dataset: Any, skeleton: Skeleton, fo: Any) -> None:
         fo.SidebarGroupDocument(name="more", paths=rest, expanded=False),
     ]
     dataset.app_config.active_fields = fo.core.odm.dataset.ActiveFields(
-        exclude=False, paths=[PEOPLE, HUMAN, CANDIDATES]
+        exclude=False, paths=[CANDIDATES, HUMAN, PEOPLE]
     )
     for path, description in DESCRIPTIONS.items():
         field = dataset.get_field(path)
