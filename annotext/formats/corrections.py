@@ -183,20 +183,10 @@ def _parse_point(value: list[Any] | None, offset: float) -> Point | None:
 
 
 def read_corrections(
-    paths: Sequence[str | Path],
-    *,
-    skip_bad: bool = False,
-    skipped: list[Problem] | None = None,
-    kind: Kind | None = None,
+    paths: Sequence[str | Path], *, skip_bad: bool = False, kind: Kind | None = None
 ) -> list[Correction]:
-    """All corrections of the files, each id once, by time; see `load_corrections`.
-
-    skipped: what `skip_bad` drops is added to it.
-    """
-    loaded = load_corrections(paths, skip_bad=skip_bad, kind=kind)
-    if skipped is not None:
-        skipped += loaded.skipped
-    return list(loaded.corrections)
+    """All corrections of the files, each id once, by time; see `load_corrections`."""
+    return list(load_corrections(paths, skip_bad=skip_bad, kind=kind).corrections)
 
 
 def load_corrections(paths: Sequence[str | Path], *, skip_bad: bool = False, kind: Kind | None = None) -> Corrections:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reviewers import added_people, correction, random_corrections
 
 from annotext.core.corrections import Correction, Point, Verdict
-from annotext.core.problems import InputError, Problem
+from annotext.core.problems import InputError
 from annotext.formats.corrections import (
     append_corrections,
     correction_line,
@@ -173,9 +173,9 @@ def test_a_line_that_was_cut_off_is_named_as_such_and_costs_nothing_before_it(tm
     assert complaints(data, tmp_path) == [
         "line 2: is cut off: the program that wrote it was stopped in the middle of the line"
     ]
-    skipped: list[Problem] = []
-    assert read_corrections([tmp_path / "said.jsonl"], skip_bad=True, skipped=skipped) == [correction(9)]
-    assert [p.hint for p in skipped] == ["--skip-bad leaves it out; nothing before it is lost"]
+    loaded = load_corrections([tmp_path / "said.jsonl"], skip_bad=True)
+    assert loaded.corrections == (correction(9),)
+    assert [p.hint for p in loaded.skipped] == ["--skip-bad leaves it out; nothing before it is lost"]
 
 
 def test_a_last_line_without_its_newline_is_read(tmp_path: Path) -> None:

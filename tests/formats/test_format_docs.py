@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from annotext.formats.corrections import correction_line, read_corrections
 from annotext.formats.skeletons import read_skeleton
+from annotext.workflows.apply import apply
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs" / "formats"
 
@@ -21,6 +23,19 @@ def test_the_example_of_an_extended_file_is_the_golden_one(part: str) -> None:
     golden = json.loads(Path(__file__).with_name("golden_extended_coco.json").read_text())
     expected = golden["annotations"][0] if part == "annotation" else golden["info"]["annotext"]
     assert json.dumps(json.loads(found[1])) == json.dumps(expected)
+
+
+def test_the_example_of_a_corrections_file_does_what_the_document_says(tmp_path: Path) -> None:
+    text = (_DOCS / "corrections.md").read_text()
+    lines, block = (re.search(rf"<!-- golden: {p} -->\n```json\n(.*?)```", text, re.DOTALL) for p in ("lines", "block"))
+    assert lines
+    assert block
+    (tmp_path / "said.jsonl").write_text(lines[1])
+    said = read_corrections([tmp_path / "said.jsonl"], kind="coco")
+    assert b"".join(correction_line(c, "coco") for c in said).decode() == lines[1]
+    apply(Path(__file__).with_name("golden_extended_coco.json"), [tmp_path / "said.jsonl"], tmp_path / "out.json")
+    written = json.loads((tmp_path / "out.json").read_text())["annotations"][0]["annotext"]
+    assert json.dumps(json.loads(block[1])) == json.dumps(written)
 
 
 def test_the_example_of_a_skeleton_can_be_read(tmp_path: Path) -> None:
