@@ -71,7 +71,8 @@ def draw(
     """Write a PNG contact sheet of people of an extended file.
 
     images: folder that the file's image names are relative to. worst: show this many people, those with the lowest
-    score of an added (predicted, not withheld) point first; otherwise `people` people drawn by `seed`, in file order.
+    score of an added (predicted, not withheld, not reviewed) point first; otherwise `people` people drawn by `seed`, in
+    file order.
     skip_bad: leave out faulty records, and people whose image cannot be used, and list them.
     Raises InputError or AnnotextError: a file that is not extended, images that cannot be used, a bad output.
     """
@@ -117,8 +118,9 @@ def draw(
 
 
 def _predicted(additions: Additions) -> NDArray[np.bool_]:
-    """(N, A) bool: predicted and written."""
-    return np.isin(additions.source.astype(str), [str(s) for s in _PREDICTED]) & additions.added
+    """(N, A) bool: predicted and written, and nobody has confirmed it in review."""
+    predicted = np.isin(additions.source.astype(str), [str(s) for s in _PREDICTED]) & additions.added
+    return np.asarray(predicted & (additions.review == None))  # noqa: E711
 
 
 def _worst(additions: Additions, candidates: NDArray[np.intp]) -> NDArray[np.intp]:

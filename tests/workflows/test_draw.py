@@ -9,9 +9,14 @@ import cv2
 import numpy as np
 import pytest
 from dots import DotPredictor, coco_document, write_people
+from reviewers import correction
 
+from annotext.core.corrections import Point
 from annotext.core.poses import Source
 from annotext.core.problems import AnnotextError, InputError
+from annotext.formats.annotations import read_annotations
+from annotext.formats.corrections import append_corrections
+from annotext.workflows.apply import apply
 from annotext.workflows.contact_sheet import ADDED, DERIVED, HUMAN, LOW, TILE, Color, Tile, paint
 from annotext.workflows.decide import PolicyOptions
 from annotext.workflows.draw import draw
@@ -90,6 +95,30 @@ def test_the_lowest_scores_come_first(extended: Path) -> None:
     scores = [s for s in report.scores if s is not None]
     assert len(scores) == 3
     assert scores == sorted(scores)
+
+
+def test_a_point_that_a_reviewer_accepted_is_no_longer_among_the_worst(extended: Path) -> None:
+    report = draw(extended, extended.parent / "images", extended.parent / "before.png", worst=2)
+    worst = report.people[0]
+    file = read_annotations(extended)
+    assert file.additions is not None
+    row = file.poses.ids.tolist().index(worst)
+    unsure = [
+        correction(
+            n,
+            person=worst,
+            image=file.poses.file_names()[row],
+            keypoint=name,
+            old=Point(float(file.additions.xy[row, n, 0]), float(file.additions.xy[row, n, 1]), 2),
+        )
+        for n, name in enumerate(file.additions.keypoints)
+        if file.additions.added[row, n]
+    ]
+    append_corrections(extended.parent / "said.jsonl", unsure, "coco")
+    corrected = extended.parent / "corrected.json"
+    assert apply(extended, [extended.parent / "said.jsonl"], corrected).points == len(unsure)
+    again = draw(corrected, extended.parent / "images", extended.parent / "after.png", worst=2)
+    assert worst not in again.people
 
 
 def test_a_draw_shows_the_people_asked_for_in_file_order(extended: Path) -> None:
