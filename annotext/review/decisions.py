@@ -4,11 +4,12 @@ A decision lives in two places that do not belong to the dataset: the reviewer's
 `journal`; synced to the disk before anything else happens) and `COLLECTION`, an insert-only collection of FiftyOne's
 database, where reviewers on several machines meet. What samples show is a cache of the decisions (see `shown`).
 
-A decision belongs to a file, not to a dataset: `dataset_key` is the sha256 of the annotation file that was extended and
-the extended file's own name. So a dataset that is built again, renamed, or built from a copy elsewhere finds its
-decisions again. Two extended files of the same name and the same input share decisions, too, wherever they lie. What
-differs between them stays apart all the same: a decision says which point was looked at, and where another point stands
-it is stale (`core.corrections`).
+A decision belongs to an extended file, not to a dataset: `dataset_key` is the sha256 of the annotation file that was
+extended, and the extended file's absolute path as the dataset has it. So a dataset that is built again or renamed finds
+its decisions again, and so do two datasets of one file; extended files of the same people at two places, made by
+different models or merely tried out, keep theirs apart. Who copies or moves an extended file takes the journals along:
+they bring the decisions into the database of the new place. A team opens one dataset and meets there. Where the file
+itself was made anew and a point is elsewhere now, a decision on the old one is stale (`core.corrections`).
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def review_info(dataset: Any) -> Mapping[str, Any]:
 
 def dataset_key(info: Mapping[str, Any]) -> str:
     """Under which the database keeps the decisions: see the module."""
-    return f"{info['input_sha256']}/{Path(info['extended']).name}"
+    return f"{info['input_sha256']} {info['extended']}"
 
 
 def record(dataset: Any, corrections: Sequence[Correction]) -> Recorded:
