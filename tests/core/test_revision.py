@@ -251,6 +251,22 @@ def test_neither_order_nor_steps_matter(seed: int, shuffled: Any) -> None:
     assert same(in_steps.additions, at_once.additions)
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=seeds)
+def test_a_second_session_on_the_corrected_people_fits_the_estimates_too(seed: int) -> None:
+    poses, additions = added_people(seed % 7)
+    first = random_corrections(poses, additions, seed, n=25)
+    corrected = apply_corrections(poses, additions, first).additions
+    second = [
+        replace(c, id=f"{2**65 + n:032x}", time=c.time.replace("T10", "T12"))
+        for n, c in enumerate(random_corrections(poses, corrected, seed + 1, n=25))
+    ]
+    both = apply_corrections(poses, corrected, [*first, *second])
+    anew = apply_corrections(poses, additions, [*first, *second])
+    assert same(both.additions, anew.additions)
+    assert not [f for f in anew.findings if f.code == "stale"]
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=seeds)
 def test_only_points_that_carry_a_review_differ(seed: int) -> None:

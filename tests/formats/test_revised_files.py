@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from documents import coco_document, mpii_record, write
+from documents import HEADER, coco_document, mpii_record, some_additions, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reviewers import random_corrections, undone
@@ -23,7 +23,7 @@ from annotext.core.poses import PER_POINT, Additions
 from annotext.core.problems import InputError
 from annotext.core.revision import apply_corrections
 from annotext.formats.annotations import AnnotationFile, header_path, read_annotations
-from annotext.formats.extended import complete_header, schema, strip_document
+from annotext.formats.extended import complete_header, extend_document, schema, strip_document
 from annotext.formats.jsonio import dump_json
 from annotext.formats.mpii import ONE_BASED
 from annotext.formats.revised import revise_document, revised_header, write_revised
@@ -269,3 +269,28 @@ def test_an_mpii_file_is_written_with_its_header_and_never_over_its_input(tmp_pa
     assert header == {**(file.header or {}), **SAID}
     with pytest.raises(InputError, match="is the input itself"):
         write_revised(replace(file), additions_of(file), SAID, file.path, force=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "coco/annotations/person_keypoints_val2017_subset.json",
+        "halpe/test_halpe.json",
+        "mpii/annotations/test_mpii.json",
+    ],
+)
+def test_a_review_of_a_real_file_can_be_taken_back_and_stripped(real: Path, tmp_path: Path, name: str) -> None:
+    plain = read_annotations(real / name)
+    additions = some_additions(plain, 4)
+    path = write(tmp_path / "extended.json", extend_document(plain, additions, HEADER))
+    if plain.kind == "mpii":
+        write(header_path(path), complete_header(plain, additions, HEADER))
+    file = read_annotations(path)
+    revised, said = reviewed(file, 4)
+    assert (revised.review != None).any()  # noqa: E711
+    document = revise_document(file, revised, SAID)
+    assert dump_json(strip_document(document)) == dump_json(plain.document)
+    again = read_revised(file, document)
+    back = apply_corrections(again.poses, additions_of(again), [*said, *undone(said)]).additions
+    restored = revise_document(again, back, {})
+    assert dump_json(records_of(restored)) == dump_json(records_of(file.document))
