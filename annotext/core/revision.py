@@ -156,7 +156,7 @@ def _fitting(
             Finding(
                 "other-data",
                 Severity.ERROR,
-                f"{len(ids)} decisions are on a file with the sha256 {sha256[:12]}, not on {input_sha256[:12]}",
+                f"decisions on a file with the sha256 {sha256[:12]}, not on {input_sha256[:12]}: {len(ids)}, not applied",
                 {"input_sha256": sha256, "decisions": len(ids), "ids": ids},
                 "apply them to the file that was reviewed",
             )
@@ -210,7 +210,7 @@ def _taken_back(
         Finding(
             "dropped",
             Severity.WARNING,
-            f"{len(points)} points were decided in this file, and no correction given speaks of them: undone",
+            f"points decided in this file, of which no correction given speaks: {len(points)}, undone",
             {"points": [{"person": person, "keypoint": keypoint} for person, keypoint in points]},
             "give all corrections files each time, the earlier ones too",
         )

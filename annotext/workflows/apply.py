@@ -70,12 +70,13 @@ class ApplyReport:
     def summary(self) -> str:
         points = "1 point" if self.points == 1 else f"{self.points} points"
         people = "1 person" if self.people == 1 else f"{self.people} people"
+        decisions = "1 decision" if self.decisions == 1 else f"{self.decisions} decisions"
         by = ", ".join(f"{escape(name)} {count}" for name, count in self.reviewers.items())
         lines = [
-            f"{escape(self.output)}: {points} of {people} decided, from {self.decisions} decisions",
+            f"{escape(self.output)}: {points} of {people} decided, from {decisions}",
             *(f"  {line}" for line in _table(self.counts)),
             *([f"by {by}"] if by else []),
-            *([f"{self.notes} notes (they change nothing)"] if self.notes else []),
+            *([f"notes, which change nothing: {self.notes}"] if self.notes else []),
         ]
         if self.findings:
             found = ", ".join(f"{count} {code}" for code, count in self.found.items())

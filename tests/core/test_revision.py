@@ -146,7 +146,7 @@ def test_where_a_point_is_can_be_said_whatever_was_there(verdict: Verdict) -> No
         ({"image": "b.jpg"}, "other-image", "the person is on a/one.jpg"),
         ({"keypoint": "tail"}, "unknown-keypoint", "added are pelvis, thorax"),
         ({"keypoint": "nose"}, "human-keypoint", "never changed"),
-        ({"input_sha256": "ab" * 32}, "other-data", "sha256 abababababab, not on cdcdcdcdcdcd"),
+        ({"input_sha256": "ab" * 32}, "other-data", "sha256 abababababab, not on cdcdcdcdcdcd: 1, not applied"),
         ({"verdict": Verdict.MOVE, "new": Point(99.6, 5, 2)}, "outside-image", "100 x 90 pixels"),
         ({"verdict": Verdict.MOVE, "new": Point(5, -0.6, 2)}, "outside-image", "outside the image"),
     ],
