@@ -18,7 +18,9 @@ from annotext.core.predictions import Predictions, matched
 # Predictors cut their crops a quarter larger than the box (RTMPose, HRNet: MMPose's GetBBoxCenterScale); what a pass
 # displaced is a share of the crop's longer side, and predictions do not keep their crops.
 CROP_OF_BOX = 1.25
-# From here predictors disagree, in person sizes: DISAGREE_WHY
+# From here predictors disagree, in person sizes. One student's flip and shift on 1,000 synthetic COCO people: of the
+# predicted points of the 174 people from here up .101 were wrong, of the others' .008; on 1,000 MPII people, candidates
+# included, .696 of those of 139 people, and .437.
 DISAGREE_FROM = 0.2
 _PASSES = ("flip", "shift")
 _PREDICTED = (Source.STUDENT, Source.TEACHER)

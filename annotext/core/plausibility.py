@@ -134,9 +134,10 @@ def _limbs(
     share = at_fault / np.maximum(tested, 1)
     found = []
     for row, a, b, numbers in odd_limbs:
-        # The added end is at fault; of two the one with more limbs amiss, then the one that is less sure.
+        # The added end is at fault; of two the one with more limbs amiss, then the one that is less sure, then the one
+        # with fewer limbs in order.
         ends = [end for end in (a, b) if not human[row, end]]
-        worse = max(ends, key=lambda e: (share[row, e], at_fault[row, e], -score[row, e]))
+        worse = max(ends, key=lambda e: (at_fault[row, e], -score[row, e], share[row, e]))
         found.append(Oddity(row, Code.LIMB, names[worse], {"to": names[a + b - worse], **numbers}))
     return found
 
