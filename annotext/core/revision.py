@@ -156,7 +156,7 @@ def _fitting(
             Finding(
                 "other-data",
                 Severity.ERROR,
-                f"decisions on a file with the sha256 {sha256[:12]}, not on {input_sha256[:12]}: {len(ids)}, not applied",
+                f"decisions on a file of sha256 {sha256[:12]}, not on {input_sha256[:12]}: {len(ids)}, not applied",
                 {"input_sha256": sha256, "decisions": len(ids), "ids": ids},
                 "apply them to the file that was reviewed",
             )

@@ -51,7 +51,8 @@ class CorrectionsFile:
 class Corrections:
     """What corrections files say.
 
-    corrections: each id once, by time. They do not depend on the order in which the files were given, nor does `files`.
+    corrections: each id once, by time. files: those of different content. Neither depends on the order in which the
+    files were given, nor on how often.
     skipped: what `skip_bad` dropped.
     """
 
@@ -220,7 +221,8 @@ def load_corrections(paths: Sequence[str | Path], *, skip_bad: bool = False, kin
     if fatal or (problems and not skip_bad):
         raise InputError((*fatal, *problems))
     corrections = sorted((c for c, _ in first.values()), key=lambda c: c.instant)
-    return Corrections(tuple(corrections), tuple(file for file, _ in read), tuple(problems))
+    files = {file.sha256: file for file, _ in reversed(read)}
+    return Corrections(tuple(corrections), tuple(files[key] for key in sorted(files)), tuple(problems))
 
 
 def _parse_file(path: Path, data: bytes, kind: Kind | None) -> tuple[list[tuple[int, Correction]], list[Problem]]:
