@@ -34,12 +34,21 @@ def calibrate(
             readable=False,
         ),
     ] = None,
+    reviewed: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reviewed",
+            help="A corrected file (annotext apply): what people decided about added points is the truth, beside the "
+            "labels of --truth if given. Several times.",
+            readable=False,
+        ),
+    ] = None,
     predictions: Annotated[
         list[Path] | None,
         typer.Option(
             "--predictions",
-            help="What `annotext predict` wrote about these files; each belongs to the one it was made on. "
-            "Several times.",
+            help="What `annotext predict` wrote about these files; each belongs to the one it was made on, for a "
+            "corrected file the one that was extended. Several times.",
             readable=False,
         ),
     ] = None,
@@ -99,6 +108,7 @@ def calibrate(
         run,
         truths=truth or [],
         held_out=held_out or [],
+        reviewed=reviewed or [],
         predictions=predictions or [],
         keypoints=names(keypoints),
         inputs=names(inputs),

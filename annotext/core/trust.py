@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from annotext.core.anchor import AnchorModel
 from annotext.core.calibration import ANY, KeypointCalibration
-from annotext.core.evidence import evidence
+from annotext.core.evidence import Evidence, evidence
 from annotext.core.frame import Frame
 from annotext.core.pose_only import PoseOnlyModel
 from annotext.core.poses import Poses
@@ -49,7 +49,8 @@ class TrustPart:
 
     inputs: labelled keypoints it looks at. keypoints: those it speaks about. pose_only: where the labels alone put
     them. anchor: moves the predictor's points, None where that helps none of them. calibration: by keypoint; `ANY`
-    serves those without one of their own. Raises ValueError if the parts do not belong together.
+    serves those without one of their own. also: further truths it was learned from. Raises ValueError if the parts do
+    not belong together.
     """
 
     inputs: tuple[str, ...]
@@ -58,6 +59,7 @@ class TrustPart:
     anchor: AnchorModel | None
     calibration: Mapping[str, KeypointCalibration]
     truth: Truth
+    also: tuple[Truth, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pose_only.inputs != self.inputs or self.pose_only.targets != self.keypoints:
@@ -108,7 +110,7 @@ class TrustModel:
     @property
     def truth(self) -> tuple[Truth, ...]:
         """What it was learned from."""
-        return tuple(part.truth for part in self.parts)
+        return tuple(truth for part in self.parts for truth in (part.truth, *part.also))
 
     def points(self, poses: Poses, predictions: Sequence[Predictions]) -> TrustedPoints:
         """The predictor's points of N people as they should be taken: of the keypoints that their skeleton lacks.
@@ -136,6 +138,17 @@ class TrustModel:
         return _joined(self.predictor_sha256, told, len(poses))
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What a part sees of N people and A keypoints. raw, xy: (N, A, 2) float64 image pixels, the predictor's points and
+    the finished ones, NaN for people it did not see. frame: the people's own. evidence: on `xy`."""
+
+    raw: NDArray[np.float64]
+    xy: NDArray[np.float64]
+    frame: Frame
+    evidence: Evidence
+
+
 def points_of(
     part: TrustPart, poses: Poses, predictions: Sequence[Predictions], keypoints: tuple[str, ...]
 ) -> TrustedPoints:
@@ -144,9 +157,33 @@ def points_of(
     A part that has no keypoints of its own speaks about any, by the calibration for `ANY` and without an expectation.
     Raises ValueError if the predictor does not know all inputs and keypoints of the part.
     """
+    spoken = part.keypoints or keypoints
+    seen = sight(part, poses, predictions, spoken)
+    columns = [spoken.index(k) for k in keypoints]
+    score, radius = np.full((2, len(poses), len(keypoints)), np.nan)
+    calibration = {k: c for k in keypoints if (c := part.calibration_of(k)) is not None}
+    for name, one in calibration.items():
+        column = keypoints.index(name)
+        score[:, column], sizes = one.apply(seen.evidence, name)
+        radius[:, column] = sizes * seen.frame.size
+    moved = np.isfinite(seen.xy).all(axis=-1) & (seen.xy != seen.raw).any(axis=-1)
+    absent = {k: c.absent(seen.evidence) for k, c in calibration.items()}
+    return TrustedPoints(
+        predictions[0].predictor.sha256,
+        keypoints,
+        calibration,
+        seen.xy[:, columns],
+        score,
+        radius,
+        moved[:, columns],
+        absent,
+    )
+
+
+def sight(part: TrustPart, poses: Poses, predictions: Sequence[Predictions], spoken: tuple[str, ...]) -> Sight:
+    """What the part sees of `spoken`: its keypoints or, where it has none, any; see `points_of`."""
     own = predictions[0]
     rows, them = matched(poses.ids, own.ids)
-    spoken = part.keypoints or keypoints
     expectation, frame = expect(part.pose_only, poses)
     if not part.keypoints:
         expectation = np.full((len(poses), len(spoken), 2), np.nan)
@@ -156,19 +193,7 @@ def points_of(
     if part.anchor is not None:
         seen = Frame(frame.center[rows], frame.size[rows], frame.turn[rows])
         xy[rows] = part.anchor.apply(poses.take(rows), own.take(poses.ids[rows]), expectation[rows], seen)
-    found = evidence(poses, predictions, xy, expectation, frame, part.inputs, spoken)
-    columns = [spoken.index(k) for k in keypoints]
-    score, radius = np.full((2, len(poses), len(keypoints)), np.nan)
-    calibration = {k: c for k in keypoints if (c := part.calibration_of(k)) is not None}
-    for name, one in calibration.items():
-        column = keypoints.index(name)
-        score[:, column], sizes = one.apply(found, name)
-        radius[:, column] = sizes * frame.size
-    moved = np.isfinite(xy).all(axis=-1) & (xy != raw).any(axis=-1)
-    absent = {k: c.absent(found) for k, c in calibration.items()}
-    return TrustedPoints(
-        own.predictor.sha256, keypoints, calibration, xy[:, columns], score, radius, moved[:, columns], absent
-    )
+    return Sight(raw, xy, frame, evidence(poses, predictions, xy, expectation, frame, part.inputs, spoken))
 
 
 def expect(pose_only: PoseOnlyModel, poses: Poses) -> tuple[NDArray[np.float64], Frame]:

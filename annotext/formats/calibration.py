@@ -59,8 +59,13 @@ def write_calibration(
 ) -> Calibration:
     """Write calibration.json whole or not at all; the same model gives the same bytes.
 
-    Raises InputError as `outputs.check_output` does.
+    Raises InputError as `outputs.check_output` does, and for a model that could not be read again because it holds
+    numbers that are not finite.
     """
+    problems: list[Problem] = []
+    _check_finite(model, lambda pointer, problem: problems.append(Problem(str(output), pointer, problem)))
+    if problems:
+        raise InputError(problems)
     document = {"format": FORMAT, "version": __version__, "model": to_json(model)}
     data = orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
     with writing(output, force=force, inputs=inputs) as temporary:
@@ -101,8 +106,10 @@ def _check_hashes(model: TrustModel, report: Callable[[str, str], None]) -> None
     if not _SHA256.fullmatch(model.predictor_sha256):
         report("model.predictor_sha256", "is no sha256")
     for i, part in enumerate(model.parts):
-        if not _SHA256.fullmatch(part.truth.sha256):
-            report(f"model.parts[{i}].truth.sha256", "is no sha256")
+        named = [("truth", part.truth), *((f"also[{j}]", truth) for j, truth in enumerate(part.also))]
+        for name, truth in named:
+            if not _SHA256.fullmatch(truth.sha256):
+                report(f"model.parts[{i}].{name}.sha256", "is no sha256")
 
 
 def _check_finite(model: TrustModel, report: Callable[[str, str], None]) -> None:

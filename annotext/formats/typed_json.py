@@ -1,7 +1,8 @@
 """Frozen dataclasses with arrays as JSON, and back to the bit; nothing here knows what they mean.
 
-A field is a key. Arrays of numbers stand as lists where they are short enough to be read by people, else as
-`{"dtype", "shape", "base64"}` (C order, little-endian). A number that is not finite is a text: "nan", "inf", "-inf".
+A field is a key; one that holds its default is left out. Arrays of numbers stand as lists where they are short enough
+to be read by people, else as `{"dtype", "shape", "base64"}` (C order, little-endian). A number that is not finite is a
+text: "nan", "inf", "-inf".
 Every problem is reported with its place.
 """
 
@@ -36,7 +37,12 @@ def to_json(value: Any) -> Any:
     Raises TypeError for what has no form here.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: (getattr(value, f.name), f.default) for f in dataclasses.fields(value)}
+        return {
+            name: to_json(v)
+            for name, (v, default) in fields.items()
+            if default is dataclasses.MISSING or type(v) is not type(default) or v != default
+        }
     if isinstance(value, np.ndarray):
         return _array_to_json(value)
     if isinstance(value, Enum):
@@ -103,8 +109,8 @@ def _dataclass(kind: type, value: Any, pointer: str, report: Report) -> Any:
     for key in value:
         if key not in fields:
             note(before + key, "unknown key")
-    for name in fields:
-        if name not in value:
+    for name, field in fields.items():
+        if name not in value and field.default is dataclasses.MISSING:
             note(before + name, "missing")
     built = {name: from_json(hints[name], value[name], before + name, note) for name in fields if name in value}
     if faults:

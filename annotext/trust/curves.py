@@ -25,10 +25,21 @@ class Curves:
     radius: NDArray[np.float64]
 
     @classmethod
-    def of(cls, logit: NDArray[np.float64], right: NDArray[np.bool_], error: NDArray[np.float64]) -> Curves:
-        """Fit both on (M,) logits, whether the point is right, and its error in sizes."""
-        x, y = isotonic(logit, right)
-        return cls(x, y, *radius(np.interp(logit, x, y), error))
+    def of(
+        cls,
+        logit: NDArray[np.float64],
+        right: NDArray[np.bool_],
+        error: NDArray[np.float64],
+        weight: NDArray[np.float64] | None = None,
+    ) -> Curves:
+        """Fit both on (M,) logits, whether the point is right, and its error in sizes, NaN where nobody knows it.
+
+        weight: (M,) how much each counts; None: all alike.
+        """
+        x, y = isotonic(logit, right, weight)
+        known = np.isfinite(error)
+        measured = None if weight is None else weight[known]
+        return cls(x, y, *radius(np.interp(logit[known], x, y), error[known], measured))
 
     def apply(self, logit: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(M,) scores and (M,) radii in sizes."""
@@ -37,17 +48,24 @@ class Curves:
 
 
 def out_of_fold(
-    logit: NDArray[np.float64], right: NDArray[np.bool_], error: NDArray[np.float64], fold: NDArray[np.intp]
+    logit: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    error: NDArray[np.float64],
+    fold: NDArray[np.intp],
+    weight: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(M,) scores and radii of each fold by curves fitted on the others."""
     score, reach = np.full((2, len(logit)), np.nan)
     for one in np.unique(fold):
         mine = fold == one
-        score[mine], reach[mine] = Curves.of(logit[~mine], right[~mine], error[~mine]).apply(logit[mine])
+        others = None if weight is None else weight[~mine]
+        score[mine], reach[mine] = Curves.of(logit[~mine], right[~mine], error[~mine], others).apply(logit[mine])
     return score, reach
 
 
-def isotonic(logit: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def isotonic(
+    logit: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The knots of a rising curve from logit to share right: (B,) logits and (B,) scores, both strictly rising.
 
     scikit-learn's isotonic regression, each of its flat blocks reduced to its middle (mean logit) and joined by
@@ -57,12 +75,16 @@ def isotonic(logit: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[NDAr
     from sklearn.isotonic import IsotonicRegression
 
     edge = 1 / (len(logit) + 2)
-    fitted = IsotonicRegression(y_min=edge, y_max=1 - edge).fit(logit, right).predict(logit)
+    fitted = IsotonicRegression(y_min=edge, y_max=1 - edge).fit(logit, right, sample_weight=weight).predict(logit)
     score, block, size = np.unique(fitted, return_inverse=True, return_counts=True)
-    return np.bincount(block, weights=logit) / size, score
+    if weight is None:
+        return np.bincount(block, weights=logit) / size, score
+    return np.bincount(block, weights=weight * logit) / np.bincount(block, weights=weight), score
 
 
-def radius(score: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def radius(
+    score: NDArray[np.float64], error: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The knots of a falling curve from score to the radius that holds `LEVEL` of the time: (R,) scores, (R,) sizes.
 
     In each of up to `RADIUS_KNOTS` bins of equally many points the split conformal quantile, the ceil((n + 1) LEVEL)-th
@@ -73,10 +95,23 @@ def radius(score: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[NDAr
     bins = int(np.clip(len(score) // MIN_PER_KNOT, 1, RADIUS_KNOTS))
     parts = np.array_split(np.argsort(score, kind="stable"), bins)
     middle = np.array([score[p].mean() for p in parts])
-    reach = np.array([np.sort(error[p])[min(int(np.ceil((len(p) + 1) * LEVEL)), len(p)) - 1] for p in parts])
-    falling = IsotonicRegression(increasing=False).fit(middle, reach, sample_weight=[len(p) for p in parts])
+    if weight is None:
+        reach = np.array([np.sort(error[p])[min(int(np.ceil((len(p) + 1) * LEVEL)), len(p)) - 1] for p in parts])
+        share = [len(p) for p in parts]
+    else:
+        reach = np.array([_weighted_quantile(error[p], weight[p]) for p in parts])
+        share = [weight[p].sum() for p in parts]
+    falling = IsotonicRegression(increasing=False).fit(middle, reach, sample_weight=share)
     knots = np.unique(middle)
     return knots, np.minimum.accumulate(falling.predict(knots)).astype(np.float64)
+
+
+def _weighted_quantile(error: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """The smallest error that `LEVEL` of the weight does not exceed, another point of the heaviest weight being beyond
+    them all (Tibshirani et al. 2019, with the weights of the fit)."""
+    order = np.argsort(error, kind="stable")
+    share = np.cumsum(weight[order]) / (weight.sum() + weight.max())
+    return float(error[order][min(int(np.searchsorted(share, LEVEL)), len(error) - 1)])
 
 
 def thresholds(

@@ -7,7 +7,7 @@ together. N people, A keypoints, F features, M points (a person's keypoint with 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,8 @@ class _Points:
     """M points whose evidence is weighed alike.
 
     values: (M, F). row, column: (M,) where they stand in (N, A). keypoint: (M,) which calibration of the group they
-    belong to. error: (M,) sizes. right: (M,). fold: (M,).
+    belong to. error: (M,) sizes, NaN where nobody knows it. right: (M,). fold: (M,). weight: (M,), 1 on the
+    mean, which keeps the ridge as strong as it was; None: all alike.
     """
 
     values: NDArray[np.float64]
@@ -61,6 +62,7 @@ class _Points:
     error: NDArray[np.float64]
     right: NDArray[np.bool_]
     fold: NDArray[np.intp]
+    weight: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def fit_calibration(
     pooled: bool = False,
     groups: Sequence[Sequence[str]] = GROUPS,
     rng: np.random.Generator | None = None,
+    said: NDArray[np.float64] | None = None,
+    weight: NDArray[np.float64] | None = None,
 ) -> Fitted:
     """Fit a calibration of every keypoint of `evidence` that has enough truth.
 
@@ -102,6 +106,9 @@ def fit_calibration(
     right, in sizes, by `criterion`; NaN where it cannot be told. images: (N,) people of one number stay in one fold.
     pooled: one calibration for all keypoints together, under the name `ANY`. groups: keypoints that share their
     weights; others stand alone. Chance (the folds) comes from `rng` (default: seed 0).
+    said: (N, A) 1 where somebody said that the point is right, 0 wrong, NaN where the error decides; None: everywhere.
+    Such a point needs no error, and takes no part in the radius without one. weight: (N,) how much a person's points
+    count, above 0; None: all alike. Thresholds count every point once whatever it weighs.
     Raises ValueError if the shapes do not fit.
     """
     rng = np.random.default_rng(0) if rng is None else rng
@@ -112,8 +119,9 @@ def fit_calibration(
         )
     _, image = np.unique(images, return_inverse=True)
     fold = (rng.permutation(int(image.max(initial=-1)) + 1) % FOLDS)[image]
-    known = np.isfinite(error) & np.isfinite(tolerance) & np.isfinite(evidence.values).any(axis=-1)
-    right = known & (error <= tolerance)
+    measured = np.isfinite(error) & np.isfinite(tolerance)
+    known = (measured if said is None else measured | np.isfinite(said)) & np.isfinite(evidence.values).any(axis=-1)
+    right = known & (error <= tolerance if said is None else np.where(np.isfinite(said), said > 0, error <= tolerance))
     fitted = Fitted({}, {}, *(np.full(shape, np.nan) for _ in range(3)))
     parts = [list(range(shape[1]))] if pooled else _parts(evidence.keypoints, groups)
     for part in parts:
@@ -125,6 +133,8 @@ def fit_calibration(
         values, features = _varying(evidence.values[row, column], evidence.names)
         keypoint = np.zeros_like(place) if pooled else place
         points = _Points(values, row, column, keypoint, error[row, column], right[row, column], fold[row])
+        if weight is not None:
+            points = replace(points, weight=weight[row] / weight[row].mean())
         names = [ANY] if pooled else [evidence.keypoints[c] for c in kept]
         _fit_part(points, features, names, criterion, fitted)
     return fitted
@@ -173,7 +183,7 @@ def _fit_part(
         logit, weights, intercept = np.zeros(len(points.right)), np.zeros(design.columns.shape[1]), 0.0
     else:
         strength, logit = _cross_fitted(design.columns, points)
-        weights, intercept = _logistic(design.columns, points.right, strength)
+        weights, intercept = _logistic(design.columns, points.right, strength, points.weight)
     f, g = len(features), len(design.gaps)
     unknown = np.zeros(f)
     unknown[design.gaps] = weights[f : f + g]
@@ -182,9 +192,10 @@ def _fit_part(
         mine = points.keypoint == i
         place = points.row[mine], points.column[mine]
         right, error = points.right[mine], points.error[mine]
-        score, reach = out_of_fold(logit[mine], right, error, points.fold[mine])
+        weight = None if points.weight is None else points.weight[mine]
+        score, reach = out_of_fold(logit[mine], right, error, points.fold[mine], weight)
         fitted.score[place], fitted.radius[place] = score, reach
-        curves = Curves.of(logit[mine], right, error)
+        curves = Curves.of(logit[mine], right, error, weight)
         least, kept, wrong = thresholds(score, right)
         fitted.calibration[name] = KeypointCalibration(
             keypoint=name,
@@ -224,11 +235,12 @@ def _cross_fitted(columns: NDArray[np.float64], points: _Points) -> tuple[float,
         logit = np.zeros(len(points.right))
         for one in folds:
             mine = points.fold == one
-            weights, intercept = _logistic(columns[~mine], points.right[~mine], strength)
+            others = None if points.weight is None else points.weight[~mine]
+            weights, intercept = _logistic(columns[~mine], points.right[~mine], strength, others)
             logit[mine] = columns[mine] @ weights + intercept
         loss = np.logaddexp(0, np.where(points.right, -logit, logit))
         logits.append(logit)
-        losses.append([loss[points.fold == one].mean() for one in folds])
+        losses.append([_mean(loss, points.fold == one, points.weight) for one in folds])
     mean = np.mean(losses, axis=1)
     best = int(np.argmin(mean))
     # Compared fold by fold: what differs between folds differs for both.
@@ -238,13 +250,21 @@ def _cross_fitted(columns: NDArray[np.float64], points: _Points) -> tuple[float,
     return STRENGTHS[chosen], logits[chosen]
 
 
+def _mean(values: NDArray[np.float64], there: NDArray[np.bool_], weight: NDArray[np.float64] | None) -> float:
+    """Of the (M,) values that are there, by (M,) weight."""
+    return float(np.average(values[there], weights=None if weight is None else weight[there]))
+
+
 def _logistic(
-    columns: NDArray[np.float64], right: NDArray[np.bool_], strength: float
+    columns: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    strength: float,
+    weight: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], float]:
     """Weights and intercept of a ridge logistic regression; none where all are right, or all wrong."""
     if right.all() or not right.any():
         return np.zeros(columns.shape[1]), float(np.log(right.sum() + 0.5) - np.log((~right).sum() + 0.5))
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=strength, max_iter=2000).fit(columns, right)
+    model = LogisticRegression(C=strength, max_iter=2000).fit(columns, right, sample_weight=weight)
     return model.coef_[0].astype(np.float64), float(model.intercept_[0])

@@ -26,6 +26,7 @@ from annotext.core.poses import Poses, Visibility
 from annotext.core.predictions import Predictions
 from annotext.core.trust import TrustPart, Truth
 from annotext.trust.fit import Fitted, fit_calibration
+from annotext.trust.reviewed import Reviewed
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class Learned:
 
     pose_only, anchor, fitted: the models, fitted on all. judgements: of the anchor, one per keypoint.
     raw, xy: (N, A, 2) float64 image pixels, the predictor's point and the finished one; size: (N,) px.
-    raw_evidence: on `raw` without the expectation, for a calibration that serves any keypoint.
+    evidence: on `xy`, out of fold. raw_evidence: on `raw` without the expectation, for a calibration that serves any
+    keypoint.
     raw_error, error, tolerance: (N, A) in sizes, of `raw` and of `xy`, and the largest that is right; NaN where there
-    is no truth. raw_score: (N, A) the predictor's own. image_index: (N,).
+    is no truth. raw_said, said: (N, A) 1 where somebody said that the point is right, 0 wrong, NaN where the error
+    decides. raw_score: (N, A) the predictor's own. image_index: (N,).
     """
 
     inputs: tuple[str, ...]
@@ -46,6 +49,7 @@ class Learned:
     anchor: AnchorModel
     judgements: tuple[AnchorJudgement, ...]
     fitted: Fitted
+    evidence: Evidence
     raw_evidence: Evidence
     raw: NDArray[np.float64]
     xy: NDArray[np.float64]
@@ -53,18 +57,54 @@ class Learned:
     raw_error: NDArray[np.float64]
     error: NDArray[np.float64]
     tolerance: NDArray[np.float64]
+    raw_said: NDArray[np.float64]
+    said: NDArray[np.float64]
     raw_score: NDArray[np.float64]
     image_index: NDArray[np.int64]
 
     @property
     def known(self) -> NDArray[np.bool_]:
         """(N, A) bool: there is a truth, and it can be told what is right."""
-        return np.isfinite(self.error) & np.isfinite(self.tolerance)
+        return _known(self.error, self.tolerance, self.said)
 
-    def part(self, truth: Truth) -> TrustPart:
-        """What a trust model keeps of it."""
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(N, A) bool: the finished point is right; False where nobody knows."""
+        return self.known & np.where(np.isfinite(self.said), self.said > 0, self.error <= self.tolerance)
+
+    @property
+    def raw_known(self) -> NDArray[np.bool_]:
+        """(N, A) bool: as `known`, of the predictor's own point."""
+        return _known(self.raw_error, self.tolerance, self.raw_said)
+
+    @property
+    def raw_right(self) -> NDArray[np.bool_]:
+        """(N, A) bool: as `right`, of the predictor's own point."""
+        decided = np.isfinite(self.raw_said)
+        return self.raw_known & np.where(decided, self.raw_said > 0, self.raw_error <= self.tolerance)
+
+    def take(self, rows: NDArray[np.bool_]) -> Learned:
+        """What it says about the people at `rows`; the models stay as they are."""
+        arrays = ("raw", "xy", "size", "raw_error", "error", "tolerance", "raw_said", "said", "raw_score")
+        fitted = replace(self.fitted, **{n: getattr(self.fitted, n)[rows] for n in ("logit", "score", "radius")})
+        return replace(
+            self,
+            fitted=fitted,
+            evidence=self.evidence.take(rows),
+            raw_evidence=self.raw_evidence.take(rows),
+            image_index=self.image_index[rows],
+            **{name: getattr(self, name)[rows] for name in arrays},
+        )
+
+    def part(self, truth: Truth, also: Sequence[Truth] = ()) -> TrustPart:
+        """What a trust model keeps of it; also: of other truths that were fitted together with it."""
         anchor = self.anchor if any(self.anchor.on) else None
-        return TrustPart(self.inputs, self.keypoints, self.pose_only, anchor, self.fitted.calibration, truth)
+        calibration = self.fitted.calibration
+        return TrustPart(self.inputs, self.keypoints, self.pose_only, anchor, calibration, truth, tuple(also))
+
+
+def _known(error: NDArray[np.float64], tolerance: NDArray[np.float64], said: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (np.isfinite(error) & np.isfinite(tolerance)) | np.isfinite(said)
 
 
 def only(poses: Poses, keypoints: Sequence[str]) -> Poses:
@@ -86,12 +126,14 @@ def learn(
     criterion: Criterion,
     anchored: bool = True,
     pose_only: PoseOnlyModel | None = None,
+    reviewed: Reviewed | None = None,
     rng: np.random.Generator | None = None,
 ) -> Learned:
     """Learn about A `keypoints` of N people from their own labels of them; of the others only `inputs` are looked at.
 
     predictions: the first is the predictor's, of the same people in the same order; others are what it is compared
     with. anchored: points may be moved by what the labels say. pose_only: fitted on other people, for a small truth.
+    reviewed: the labels of `keypoints` are what reviewers placed or confirmed, and this is all that they said of them.
     Chance (folds, hidden inputs) comes from `rng` (default: seed 0).
     Raises ValueError if there are too few people or images, as `learn_anchor` says.
     """
@@ -108,7 +150,11 @@ def learn(
         judgements = tuple(replace(j, on=False, reason="anchoring was not wanted") for j in judgements)
     sigmas = np.array([poses.skeleton.sigmas[k] for k in keypoints])
     limit = tolerance(criterion, sigmas, area=poses.area, head_size=poses.head_size, size=size) / size[:, None]
-    error, raw_error = (np.linalg.norm(p - truth, axis=-1) / size[:, None] for p in (xy, raw))
+    if reviewed is None:
+        error, raw_error = (np.linalg.norm(p - truth, axis=-1) / size[:, None] for p in (xy, raw))
+        verdict = raw_verdict = np.full(error.shape, np.nan)
+    else:
+        (error, verdict), (raw_error, raw_verdict) = (reviewed.judge(p, limit, size) for p in (xy, raw))
     found = evidence(blind, predictions, xy, moved.expectation, moved.frame, inputs, keypoints)
     unknown = np.full_like(moved.expectation, np.nan)
     return Learned(
@@ -118,7 +164,16 @@ def learn(
         pose_only=moved.pose_only,
         anchor=anchor,
         judgements=judgements,
-        fitted=fit_calibration(found, error, limit, poses.image_index, criterion=criterion, rng=rng),
+        fitted=fit_calibration(
+            found,
+            error,
+            limit,
+            poses.image_index,
+            criterion=criterion,
+            rng=rng,
+            said=None if reviewed is None else verdict,
+        ),
+        evidence=found,
         raw_evidence=evidence(blind, predictions, raw, unknown, moved.frame, inputs, keypoints),
         raw=raw,
         xy=xy,
@@ -126,6 +181,8 @@ def learn(
         raw_error=raw_error,
         error=error,
         tolerance=limit,
+        raw_said=raw_verdict,
+        said=verdict,
         raw_score=said.score[:, there].astype(np.float64),
         image_index=poses.image_index,
     )

@@ -13,7 +13,16 @@ from rich.markup import escape
 
 from annotext.core.calibration import ANY
 from annotext.core.correctness import Criterion
-from annotext.core.metrics.ranking import aurc, auroc, bootstrap, coverage, ece, found_in_worst, reliability_equal_count
+from annotext.core.metrics.ranking import (
+    Interval,
+    aurc,
+    auroc,
+    bootstrap,
+    coverage,
+    ece,
+    found_in_worst,
+    reliability_equal_count,
+)
 from annotext.core.pose_only import fit as fit_pose_only
 from annotext.core.poses import Poses
 from annotext.core.problems import InputError, Problem
@@ -25,10 +34,11 @@ from annotext.formats.outputs import writing
 from annotext.predictors.card import read_card
 from annotext.predictors.load import find_card
 from annotext.trust.learn import Learned, learn, learn_any
+from annotext.trust.pool import pooled
 from annotext.workflows.decide import check_outputs
 from annotext.workflows.skipped import skipped_lines
 from annotext.workflows.trust_plot import Scored, picture
-from annotext.workflows.truths import HELD_OUT, Lesson, read_lessons
+from annotext.workflows.truths import HELD_OUT, REVIEWED, Lesson, read_lessons, with_reviews
 
 PICTURE = "calibration.png"
 # What a run says about the files it learned from.
@@ -78,7 +88,8 @@ class KeypointReport:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """What one run of `calibrate` did. pictures: written beside the calibration. skipped: records left out."""
+    """What one run of `calibrate` did. picture: written beside the calibration. skipped: records left out. notes: what
+    a person should know about the truths."""
 
     predictor: str
     predictor_sha256: str
@@ -89,6 +100,7 @@ class CalibrationReport:
     any_points: int
     truths: tuple[Truth, ...]
     skipped: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, stable order, no times."""
@@ -102,6 +114,7 @@ class CalibrationReport:
             "keypoints": [k.to_dict() for k in self.keypoints],
             "any_points": self.any_points,
             "skipped": [p.to_dict() for p in self.skipped],
+            "notes": list(self.notes),
         }
 
     def summary(self) -> str:
@@ -131,7 +144,8 @@ class CalibrationReport:
                 line += f"{f['ece']:>7.3f}{f['coverage']:>18.1%} "
             else:
                 line += f"  no calibration: {k.skipped}"
-            lines.append(f"{line}  {_anchor_text(k.anchor)}")
+            by = "  [dim]as people decided[/]" if k.protocol == REVIEWED else ""
+            lines.append(f"{line}  {_anchor_text(k.anchor)}{by}")
         for k in self.keypoints:
             if k.figures and np.isnan(k.figures["auroc"][0]):
                 wrong = round((1 - k.right) * k.n)
@@ -140,6 +154,7 @@ class CalibrationReport:
                 )
             if not k.anchor["on"]:
                 lines.append(f"  [dim]{k.keypoint} stays where the predictor saw it: {escape(k.anchor['reason'])}[/]")
+        lines += [f"  note: {escape(note)}" for note in self.notes]
         if self.any_points:
             lines.append(f"  keypoints without a truth are scored by {self.any_points} held-out joints together")
         lines.append("  [dim]a domain shift remains: the people to be extended are not those of the truth[/]")
@@ -158,6 +173,7 @@ def calibrate(
     *,
     truths: Sequence[Path] = (),
     held_out: Sequence[Path] = (),
+    reviewed: Sequence[Path] = (),
     predictions: Sequence[Path] = (),
     keypoints: Sequence[str] = (),
     inputs: Sequence[str] = (),
@@ -175,23 +191,25 @@ def calibrate(
 ) -> CalibrationReport:
     """Write calibration.json for the predictor at `predictor`, and a picture beside it.
 
-    truths, held_out, predictions, keypoints, inputs, joints, head_sizes: as `read_lessons` takes them. criterion: what
-    right means, one for all. anchored: points may be moved by what the labels say. poses: a file with many labelled
-    people, from which the expectation by pose alone is learned instead; its images that a truth has are left out.
-    output: default in the run, or beside the card. allow_seen: also learn from files that the run was trained on.
-    progress: told what is learned next. All outputs are checked before work starts; nothing is written if nothing could
+    truths, held_out, reviewed, predictions, keypoints, inputs, joints, head_sizes: as `read_lessons` takes them; what
+    reviewers decided about a keypoint is learned together with its labels (`with_reviews`). criterion: what right
+    means, one for all. anchored: points may be moved by what the labels say. poses: a file with many labelled people,
+    from which the expectation by pose alone is learned instead; its images that a truth has are left out. output:
+    default in the run, or beside the card. allow_seen: also learn from files that the run was trained on. progress:
+    told what is learned next. All outputs are checked before work starts; nothing is written if nothing could
     be learned. Raises InputError or AnnotextError.
     """
     card_path = find_card(predictor)
     card = read_card(card_path)
     output = output or card_path.parent / FILE_NAME
     drawn = output.with_suffix(".png")
-    read = [*truths, *held_out, *predictions, card_path, poses, head_sizes]
+    read = [*truths, *held_out, *reviewed, *predictions, card_path, poses, head_sizes]
     check_outputs([output, drawn, *([report] if report else [])], read, force)
     lessons = read_lessons(
         truths,
         held_out,
         predictions,
+        reviewed=reviewed,
         predictor_sha256=card.sha256,
         keypoints=keypoints,
         inputs=inputs,
@@ -202,25 +220,40 @@ def calibrate(
     more = read_annotations(poses, skip_bad=skip_bad).poses if poses is not None else None
     if not allow_seen:
         _refuse_seen(lessons, card_path.parent / DATA)
+    arranged, notes = with_reviews(lessons)
+    if not arranged:
+        raise InputError(
+            Problem(str(lesson.path), "", "holds too few decisions to learn from", notes[-1]) for lesson in lessons
+        )
     learned: list[Learned] = []
-    for lesson in lessons:
+    rows: list[KeypointReport] = []
+    for lesson, reviews in arranged:
         if progress is not None:
-            progress(f"learning about {', '.join(lesson.keypoints)} from {lesson.path}")
-        learned.append(_learn(lesson, criterion, anchored, more))
-    _refuse_nothing(lessons, learned)
+            files = " and ".join(str(p) for p in dict.fromkeys([lesson.path, *(r.path for r in reviews)]))
+            progress(f"learning about {', '.join(lesson.keypoints)} from {files}")
+        one = _learn(lesson, criterion, anchored, more)
+        if reviews:
+            one, member = pooled(one, [r.people() for r in reviews])
+            rows += [row for i, own in enumerate((lesson, *reviews)) for row in _rows(one.take(member == i), own)]
+        else:
+            rows += _rows(one, lesson)
+        learned.append(one)
+    taught = [lesson for lesson, _ in arranged]
+    _refuse_nothing(taught, learned)
     parts = [
-        one.part(lesson.truth)
-        for one, lesson in zip(learned, lessons, strict=True)
+        one.part(lesson.truth, [r.truth for r in reviews])
+        for one, (lesson, reviews) in zip(learned, arranged, strict=True)
         if lesson.truth.protocol != HELD_OUT
     ]
-    parts += (any_part := _any_part(lessons, learned))
+    parts += (any_part := _any_part(taught, learned))
     model = TrustModel(card.sha256, tuple(parts))
-    rows = [row for one, lesson in zip(learned, lessons, strict=True) for row in _rows(one, lesson)]
-    write_calibration(model, output, force=force, inputs=[*truths, *held_out, *predictions])
+    write_calibration(model, output, force=force, inputs=[*truths, *held_out, *reviewed, *predictions])
     scored = _scored(learned)
     if scored:
         with writing(drawn, force=force) as temporary:
             temporary.write_bytes(picture(scored, f"{card.name}: added points, judged out of sample"))
+    else:
+        drawn.unlink(missing_ok=True)  # of the calibration that was replaced
     result = CalibrationReport(
         predictor=card.name,
         predictor_sha256=card.sha256,
@@ -231,6 +264,7 @@ def calibrate(
         any_points=sum(part.calibration[ANY].points for part in any_part),
         truths=tuple(dict.fromkeys(lesson.truth for lesson in lessons)),
         skipped=tuple(dict.fromkeys(p for lesson in lessons for p in lesson.skipped)),
+        notes=tuple(notes),
     )
     if report is not None:
         write_json(result.to_dict(), report, force=force, indent=True)
@@ -251,6 +285,7 @@ def _learn(lesson: Lesson, criterion: Criterion, anchored: bool, more: Poses | N
             criterion=criterion,
             anchored=anchored,
             pose_only=pose_only,
+            reviewed=lesson.reviewed,
         )
     except ValueError as error:
         hint = "give a file of more people, or leave these out (--keypoints, --joints)"
@@ -273,7 +308,8 @@ def _any_part(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> list[Tru
     first = mine[0][0]
     inputs = tuple(dict.fromkeys(k for lesson, _ in mine for k in (*lesson.inputs, *lesson.keypoints)))
     shared = tuple(k for k in inputs if all(k in (*o.inputs, *o.keypoints) for o, _ in mine))
-    return [TrustPart(shared, (), fit_pose_only(first.poses, shared, ()), None, calibration, first.truth)]
+    truth, *also = dict.fromkeys(lesson.truth for lesson, _ in mine)
+    return [TrustPart(shared, (), fit_pose_only(first.poses, shared, ()), None, calibration, truth, tuple(also))]
 
 
 def _refuse_nothing(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> None:
@@ -304,7 +340,9 @@ def _rows(one: Learned, lesson: Lesson) -> list[KeypointReport]:
     rows: list[KeypointReport] = []
     for column, keypoint in enumerate(one.keypoints):
         known = one.known[:, column]
-        right = one.error[known, column] <= one.tolerance[known, column]
+        if lesson.reviewed is not None and keypoint not in lesson.keypoints:
+            continue
+        right = one.right[known, column]
         rows.append(
             KeypointReport(
                 keypoint=keypoint,
@@ -324,9 +362,11 @@ def _rows(one: Learned, lesson: Lesson) -> list[KeypointReport]:
 def _figures(one: Learned, column: int) -> dict[str, tuple[float, float, float]]:
     """By name (value, low, high). The raw score is judged on the raw point, the calibrated one on the finished."""
     known = one.known[:, column] & np.isfinite(one.fitted.score[:, column])
-    error, limit = one.error[known, column], one.tolerance[known, column]
-    right, raw_right = error <= limit, one.raw_error[known, column] <= limit
-    score, raw, radius = (v[known, column] for v in (one.fitted.score, one.raw_score, one.fitted.radius))
+    # Of a point that a reviewer rejected nobody may know how far off it is, or what the predictor's own was worth.
+    raw_known, measured = known & one.raw_known[:, column], known & np.isfinite(one.error[:, column])
+    right, score, radius = one.right[known, column], one.fitted.score[known, column], one.fitted.radius[known, column]
+    raw_right, raw = one.raw_right[raw_known, column], one.raw_score[raw_known, column]
+    error, reach = one.error[measured, column], one.fitted.radius[measured, column]
     figures = {
         "raw_auroc": lambda i: auroc(raw[i], raw_right[i]),
         "auroc": lambda i: auroc(score[i], right[i]),
@@ -335,14 +375,19 @@ def _figures(one: Learned, column: int) -> dict[str, tuple[float, float, float]]
         "raw_worst10": lambda i: found_in_worst(raw[i], ~raw_right[i], WORST),
         "worst10": lambda i: found_in_worst(score[i], ~right[i], WORST),
         "ece": lambda i: ece(reliability_equal_count(score[i], right[i])),
-        "coverage": lambda i: coverage(error[i], radius[i]),
+        "coverage": lambda i: coverage(error[i], reach[i]),
         "radius": lambda i: float(np.median(radius[i])),
     }
     if not one.fitted.calibration[one.keypoints[column]].weights.any():
         # One score for all ranks nothing; what folds differ by is no knowledge.
         figures |= dict.fromkeys(("auroc", "aurc", "worst10"), lambda _: float("nan"))
     rng = np.random.default_rng(0)
-    found = {name: bootstrap(f, one.image_index[known], rng, rounds=ROUNDS) for name, f in figures.items()}
+    rows = {name: raw_known if name.startswith("raw_") else known for name in figures} | {"coverage": measured}
+    nobody = Interval(*[float("nan")] * 3)
+    found = {
+        name: bootstrap(f, one.image_index[rows[name]], rng, rounds=ROUNDS) if rows[name].any() else nobody
+        for name, f in figures.items()
+    }
     return {name: (i.value, i.low, i.high) for name, i in found.items()}
 
 
@@ -352,7 +397,7 @@ def _scored(learned: Sequence[Learned]) -> list[Scored]:
     for one in learned:
         known = one.known & np.isfinite(one.fitted.score)
         if known.any():
-            right: NDArray[np.bool_] = (one.error <= one.tolerance)[known]
+            right: NDArray[np.bool_] = one.right[known]
             rows.append(Scored(", ".join(one.keypoints), right, one.fitted.score[known], one.raw_score[known]))
     return rows
 

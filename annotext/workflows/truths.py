@@ -1,19 +1,19 @@
 """What calibration may learn from: annotation files whose people know more than what they will be asked for.
 
 A truth is a protocol, a file, the predictions made on it, the labelled keypoints that may be looked at, and those
-whose truth the file holds.
+whose truth the file holds: as labels, or as people's decisions from review.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from annotext.core.derive import MIDPOINTS
-from annotext.core.poses import Poses
+from annotext.core.poses import Additions, Poses, Source, Visibility
 from annotext.core.predictions import Predictions
 from annotext.core.problems import AnnotextError, InputError, Problem
 from annotext.core.skeleton import Skeleton
@@ -22,11 +22,22 @@ from annotext.core.trust import Truth
 from annotext.formats.annotations import read_annotations
 from annotext.formats.head_sizes import with_head_sizes
 from annotext.formats.predictions import read_predictions, read_predictions_header
+from annotext.trust.fit import MIN_POINTS
+from annotext.trust.learn import only
+from annotext.trust.pool import MIN_DECISIONS, ReviewedPeople
+from annotext.trust.reviewed import Reviewed
 
 # Keypoints that the file labels and the target file will lack: another data set, or Halpe, is the truth.
 LABELS = "labels"
 # Keypoints that both label, hidden in turn as if nobody had labelled them.
 HELD_OUT = "held-out joints"
+
+# Added keypoints that people decided on in review: a corrected extended file is the truth.
+REVIEWED = "reviewed"
+
+# Difference of mean scores from which reviewed points are called unlike the others. A judgement: a random tenth of the
+# demo's people differs by less than .02, its worst tenth by more than .2.
+UNLIKE = 0.1
 
 # What COCO and MPII both label: learned from these on one of them, it serves the other.
 SHARED = COCO17.shared_with(MPII16)
@@ -37,7 +48,9 @@ class Lesson:
     """One truth. poses and predictions: rows aligned, the same N people; the first prediction is the judged one.
 
     inputs: labelled keypoints that may be looked at; keypoints: whose truth is known. Neither holds one of the other.
-    truth: what a calibration says about it. path: the annotation file. skipped: records left out.
+    truth: what a calibration says about it. path: the annotation file. skipped: records left out. reviewed: what
+    reviewers said of `keypoints`, where they are the truth; the poses then have their human labels alone. note: what to
+    tell about it.
     """
 
     poses: Poses
@@ -47,6 +60,24 @@ class Lesson:
     truth: Truth
     path: Path
     skipped: tuple[Problem, ...] = ()
+    reviewed: Reviewed | None = None
+    note: str = ""
+
+    def alone(self, keypoints: Sequence[str], inputs: Sequence[str]) -> Lesson:
+        """Of a review, the lesson about some of its keypoints, with what people placed or confirmed as labels."""
+        assert self.reviewed is not None
+        reviewed = self.reviewed.only(keypoints)
+        xy, visibility = self.poses.xy.copy(), self.poses.visibility.copy()
+        columns = self.poses.skeleton.indices(keypoints)
+        xy[:, columns] = reviewed.place
+        visibility[:, columns] = np.where(np.isfinite(reviewed.place).all(axis=-1), Visibility.VISIBLE, 0)
+        poses = replace(self.poses, xy=xy, visibility=visibility.astype(np.uint8))
+        return replace(self, poses=poses, keypoints=tuple(keypoints), inputs=tuple(inputs), reviewed=reviewed)
+
+    def people(self) -> ReviewedPeople:
+        """Of a review, its people as rows beside those of another lesson."""
+        assert self.reviewed is not None
+        return ReviewedPeople(self.poses, self.predictions, self.reviewed, self.truth)
 
 
 def read_lessons(
@@ -54,6 +85,7 @@ def read_lessons(
     held_out: Sequence[Path],
     predictions: Sequence[Path],
     *,
+    reviewed: Sequence[Path] = (),
     predictor_sha256: str,
     keypoints: Sequence[str] = (),
     inputs: Sequence[str] = (),
@@ -61,9 +93,10 @@ def read_lessons(
     head_sizes: Path | None = None,
     skip_bad: bool = False,
 ) -> list[Lesson]:
-    """One lesson per file of `truths`, and one per pair of joints of each file of `held_out`.
+    """One lesson per file of `truths`, one per pair of joints of each file of `held_out`, one per file of `reviewed`.
 
-    predictions: parquet files; each belongs to the annotation file whose sha256 it names, several may belong to one.
+    predictions: parquet files; each belongs to the annotation file whose sha256 it names, several may belong to one. A
+    corrected file belongs to the file that was extended.
     keypoints: only these; default all the file labels beyond the inputs. inputs: default the keypoints COCO and MPII
     share. joints: what is held out in turn, with its mirror partner; default every input. Of all three only what the
     predictor knows is taken.
@@ -74,7 +107,8 @@ def read_lessons(
         made_on.setdefault(read_predictions_header(path).input_sha256, []).append(path)
     lessons: list[Lesson] = []
     problems: list[Problem] = []
-    for protocol, path in [*((LABELS, p) for p in truths), *((HELD_OUT, p) for p in held_out)]:
+    files = {LABELS: truths, HELD_OUT: held_out, REVIEWED: reviewed}
+    for protocol, path in [(protocol, path) for protocol, paths in files.items() for path in paths]:
         try:
             lessons += _read(
                 protocol,
@@ -92,7 +126,9 @@ def read_lessons(
     if problems:
         raise InputError(problems)
     if not lessons:
-        raise AnnotextError("nothing to learn from: give --truth or --held-out, with --predictions made on the file")
+        raise AnnotextError(
+            "nothing to learn from: give --truth, --held-out or --reviewed, with --predictions made on the file"
+        )
     return lessons
 
 
@@ -109,25 +145,40 @@ def _read(
     skip_bad: bool,
 ) -> list[Lesson]:
     file = read_annotations(path, skip_bad=skip_bad)
-    if file.additions is not None:
-        hint = "what annotext added is no truth; give the file it was made from, or strip it"
-        raise InputError.single(path, "", "is an extended file", hint)
+    asked = file.sha256
     hint = f"annotext predict {path} --images DIR --predictor RUN --passes flip,shift -o PREDICTIONS.parquet"
-    if file.sha256 not in made_on:
+    if protocol == REVIEWED:
+        if file.additions is None or file.header is None:
+            raise InputError.single(path, "", "is not an extended file: nobody could review what was added to it")
+        asked = str(file.header.get("input_sha256"))
+        hint = f"annotext predict of the file it was extended from (annotext strip {path} gives it back)"
+        if asked not in made_on:
+            problem = "none of the given --predictions were made on the file this was extended from"
+            raise InputError.single(path, "info.annotext.input_sha256", problem, hint)
+    elif file.additions is not None:
+        raise InputError.single(
+            path,
+            "",
+            "is an extended file",
+            "what annotext added is no truth; give the file it was made from, or --reviewed for people's decisions",
+        )
+    elif asked not in made_on:
         raise InputError.single(path, "", "none of the given --predictions were made on this file as it is now", hint)
-    said = [p for parquet in made_on[file.sha256] for p in read_predictions(parquet)]
+    said = [p for parquet in made_on[asked] for p in read_predictions(parquet)]
     own = [p for p in said if p.predictor.sha256 == predictor_sha256]
     if not own:
         who = ", ".join(f"{p.predictor.name} ({p.predictor.sha256[:12]})" for p in said)
         problem = f"holds predictions of {who}, not of the predictor to calibrate ({predictor_sha256[:12]})"
-        raise InputError.single(made_on[file.sha256][0], "", problem, hint)
+        raise InputError.single(made_on[asked][0], "", problem, hint)
     poses = with_head_sizes(file.poses, head_sizes) if head_sizes is not None and file.kind == "mpii" else file.poses
+    added = () if file.additions is None else file.additions.keypoints
+    poses = only(poses, [k for k in poses.skeleton.keypoints if k not in added])
     known = np.isin(poses.ids, own[0].ids) & ~poses.crowd & poses.has_keypoints
     poses = poses.take(known)
     ordered = [own[0].take(poses.ids), *(p for p in said if p.predictor.sha256 != predictor_sha256)]
     skeleton, predicted = poses.skeleton, own[0].skeleton
     both = [k for k in skeleton.keypoints if k in predicted.index]
-    looked_at = tuple(k for k in (inputs or SHARED) if k in both)
+    looked_at = tuple(k for k in (inputs or SHARED) if k in both and k not in added)
     _check_names(path, skeleton, predicted, (*keypoints, *inputs, *joints))
 
     def lesson(chosen: Sequence[str], seen: Sequence[str]) -> Lesson:
@@ -136,6 +187,29 @@ def _read(
         truth = Truth(protocol, path.name, file.sha256, people)
         return Lesson(poses, tuple(ordered), tuple(seen), tuple(chosen), truth, path, file.skipped)
 
+    if protocol == REVIEWED:
+        assert file.additions is not None
+        mine = file.additions.take(known)
+        decisions = Reviewed.of(mine)
+        chosen = [k for k in added if k in both and (not keypoints or k in keypoints)]
+        decided = decisions.only(chosen).decided
+        people = int(decided.any(axis=1).sum())
+        if not people:
+            which = f" on {', '.join(keypoints)}" if keypoints else ""
+            raise InputError.single(path, "", f"holds no decision of a reviewer{which}", "annotext apply writes them")
+        return [
+            Lesson(
+                poses=poses,
+                predictions=tuple(ordered),
+                inputs=looked_at,
+                keypoints=tuple(chosen),
+                truth=Truth(protocol, path.name, file.sha256, people),
+                path=path,
+                skipped=file.skipped,
+                reviewed=decisions.only(chosen),
+                note=_unlike_the_rest(path, mine),
+            )
+        ]
     if protocol == LABELS:
         chosen = [k for k in both if k not in looked_at and (not keypoints or k in keypoints)]
         if not chosen:
@@ -147,12 +221,94 @@ def _read(
         derived = [k for k in chosen if k in MIDPOINTS]
         return [
             *([lesson(plain, looked_at)] if plain else []),
-            *(lesson([k], [i for i in looked_at if i not in MIDPOINTS[k]]) for k in derived),
+            *(lesson([k], _unrelated(k, looked_at)) for k in derived),
         ]
     pairs = _pairs(skeleton, [k for k in (joints or looked_at) if k in both], both)
     if not pairs:
         raise InputError.single(path, "", "has no joint that the predictor knows and that could be held out")
     return [lesson(pair, [k for k in looked_at if k not in pair]) for pair in pairs]
+
+
+def with_reviews(lessons: Sequence[Lesson]) -> tuple[list[tuple[Lesson, tuple[Lesson, ...]]], list[str]]:
+    """Each lesson with the reviews that are learned from together with it, and what to tell about the reviews.
+
+    Labels of a keypoint and decisions on it are one lesson. Decisions on a keypoint without labels are a lesson of
+    their own, if there are enough. Held-out joints stay alone: nobody reviews them.
+    """
+    reviews = [lesson for lesson in lessons if lesson.reviewed is not None]
+    notes = [lesson.note for lesson in reviews if lesson.note]
+    others = [lesson for lesson in lessons if lesson.reviewed is None]
+    labelled = {k for lesson in others if lesson.truth.protocol == LABELS for k in lesson.keypoints}
+    arranged: list[tuple[Lesson, tuple[Lesson, ...]]] = []
+    for lesson in others:
+        heard = [_heard(r, lesson.keypoints) for r in reviews] if lesson.truth.protocol == LABELS else []
+        arranged.append((lesson, tuple(r for r in heard if r is not None)))
+    for lesson in reviews:
+        counts = _decisions(lesson)
+        few = {k: n for k, n in counts.items() if k in labelled and 0 < n < MIN_DECISIONS}
+        if few:
+            notes.append(
+                f"{lesson.path}: {_listed(few)}; {MIN_DECISIONS} are needed to be heard beside labels, "
+                "which speak alone there"
+            )
+    told: set[str] = set()
+    for i, lesson in enumerate(reviews):
+        counts = _decisions(lesson)
+        left = [k for k in lesson.keypoints if k not in labelled and k not in told and counts[k]]
+        few = {k: counts[k] for k in left if counts[k] < MIN_POINTS}
+        if few:
+            notes.append(
+                f"{lesson.path}: {_listed(few)}; {MIN_POINTS} are needed without labels: no calibration (--truth gives "
+                "labels)"
+            )
+        enough = [k for k in left if counts[k] >= MIN_POINTS]
+        plain = [k for k in enough if k not in MIDPOINTS]
+        groups = [(plain, lesson.inputs)] if plain else []
+        groups += [([k], _unrelated(k, lesson.inputs)) for k in enough if k in MIDPOINTS]
+        for keypoints, inputs in groups:
+            heard = [_heard(r, keypoints) for r in reviews[i + 1 :]]
+            arranged.append((lesson.alone(keypoints, inputs), tuple(r for r in heard if r is not None)))
+            told |= {*keypoints}
+    return arranged, notes
+
+
+def _heard(lesson: Lesson, keypoints: Sequence[str]) -> Lesson | None:
+    """The review with those of `keypoints` that it has enough decisions on; None where it has none of them."""
+    counts = _decisions(lesson)
+    enough = [k for k in keypoints if counts.get(k, 0) >= MIN_DECISIONS]
+    if not enough or lesson.reviewed is None:
+        return None
+    return replace(lesson, keypoints=tuple(enough), reviewed=lesson.reviewed.only(enough))
+
+
+def _decisions(lesson: Lesson) -> dict[str, int]:
+    assert lesson.reviewed is not None
+    return dict(zip(lesson.reviewed.keypoints, lesson.reviewed.decided.sum(axis=0).tolist(), strict=True))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} decision{'s' * (n != 1)} on {k}" for k, n in counts.items())
+
+
+def _unlike_the_rest(path: Path, additions: Additions) -> str:
+    """A sentence where reviewers decided on points that are unlike those they did not see."""
+    decided = np.asarray(additions.review != None)  # noqa: E711
+    score = additions.score.copy()
+    for i, j in np.argwhere(decided).tolist():
+        score[i, j] = additions.review[i, j].before.score
+    predicted = (additions.source == Source.STUDENT) | (additions.source == Source.TEACHER) | decided
+    seen, unseen = score[decided & predicted], score[~decided & predicted]
+    if not len(seen) or not len(unseen) or abs(seen.mean() - unseen.mean()) <= UNLIKE:
+        return ""
+    return (
+        f"{path}: the points decided on had a mean score of {seen.mean():.2f}, the others of {unseen.mean():.2f}: "
+        "what is shown first is unlike the rest, and says little about it. Review people drawn at random, too"
+    )
+
+
+def _unrelated(keypoint: str, inputs: Sequence[str]) -> tuple[str, ...]:
+    """The inputs that a derivable keypoint does not follow from: it is only predicted where a parent is missing."""
+    return tuple(i for i in inputs if i not in MIDPOINTS[keypoint])
 
 
 def _pairs(skeleton: Skeleton, joints: Sequence[str], known: Sequence[str]) -> list[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from learned import STUDENT, said_about, standing_people, trust_model
 from annotext.core.poses import Source
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.problems import InputError
+from annotext.core.trust import Truth
 from annotext.formats.calibration import FORMAT, Calibration, read_calibration, write_calibration
 from annotext.formats.jsonio import dump_json
 
@@ -159,10 +161,32 @@ def test_the_format_is_named_with_its_version(document: dict[str, Any]) -> None:
     assert document["format"] == FORMAT == "annotext-calibration/1"
 
 
-def test_a_model_with_numbers_that_are_not_finite_is_refused(tmp_path: Path, written: Calibration) -> None:
+def test_a_model_with_numbers_that_are_not_finite_is_refused_before_it_is_written(
+    tmp_path: Path, written: Calibration
+) -> None:
     part = written.model.parts[0]
     broken = replace(part.pose_only, weights=np.full_like(part.pose_only.weights, np.nan))
     model = replace(written.model, parts=(replace(part, pose_only=broken), *written.model.parts[1:]))
-    write_calibration(model, tmp_path / "calibration.json", force=False)
     with pytest.raises(InputError, match=r"parts\[0\]\.pose_only\.weights: holds numbers that are not finite"):
-        read_calibration(tmp_path)
+        write_calibration(model, tmp_path / "calibration.json", force=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_with_numbers_that_are_not_finite_is_refused(tmp_path: Path, document: dict[str, Any]) -> None:
+    weights = document["model"]["parts"][0]["pose_only"]["weights"]
+    count = len(base64.b64decode(weights["base64"])) // 4
+    weights["base64"] = base64.b64encode(np.full(count, np.nan, "<f4").tobytes()).decode()
+    assert problems(tmp_path, document) == ["model.parts[0].pose_only.weights: holds numbers that are not finite"]
+
+
+def test_further_truths_of_a_part_are_kept_and_left_out_where_there_are_none(
+    tmp_path: Path, written: Calibration, document: dict[str, Any]
+) -> None:
+    assert "also" not in document["model"]["parts"][0]
+    more = Truth("reviewed", "corrected.json", "0" * 64, 300)
+    first, *rest = written.model.parts
+    model = replace(written.model, parts=(replace(first, also=(more,)), *rest))
+    write_calibration(model, tmp_path / "calibration.json", force=False)
+    assert read_calibration(tmp_path).model.truth[:2] == (first.truth, more)
+    document["model"]["parts"][0]["also"] = [{**more.to_dict(), "sha256": "none"}]
+    assert problems(tmp_path, document) == ["model.parts[0].also[0].sha256: is no sha256"]
