@@ -7,6 +7,7 @@ import typer
 from annotext.cli import (
     apply,
     calibrate,
+    corrections,
     decide,
     demo,
     derive_check,
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("decide")(decide.decide)
     app.command("derive-check")(derive_check.derive_check)
     app.add_typer(review.app)
+    app.add_typer(corrections.app)
     app.command("simulate-review")(simulate_review.simulate_review)
     app.command("draw")(draw.draw)
     app.command("evaluate")(evaluate.evaluate)

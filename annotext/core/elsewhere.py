@@ -1,0 +1,182 @@
+"""What another tool's export says about added keypoints, and which decisions that makes.
+
+See docs/corrections_elsewhere.md. N people of the extended file, A added keypoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from annotext.core.corrections import Correction, Point, Verdict
+from annotext.core.poses import Additions, Poses, Visibility
+from annotext.core.problems import Problem
+
+# Tools round: CVAT to hundredths of a pixel, Label Studio hardly. Nobody moves a point by less on purpose.
+TOLERANCE = 0.5
+
+
+class State(StrEnum):
+    """What an annotator left of a point."""
+
+    VISIBLE = "visible"
+    HIDDEN = "hidden"
+    GONE = "gone"  # deleted, or marked as not there
+
+
+@dataclass(frozen=True)
+class SeenPoint:
+    """A keypoint of a person in an export.
+
+    x, y: image pixels, 0-based; without meaning where the state is GONE. candidate: the export says that the point is
+    still what annotext was not sure of. checked: it says that somebody looked at the point. pointer: where it stands.
+    """
+
+    keypoint: str
+    state: State
+    x: float
+    y: float
+    candidate: bool
+    checked: bool
+    pointer: str
+
+
+@dataclass(frozen=True)
+class SeenPerson:
+    """A person in an export: the annotation id that travelled with them (MPII: the record's index), and the points.
+
+    image: its file name as the export has it, folders may be missing. whole: keypoints that are not among `points` were
+    taken away; False where the export cannot say so. time: ISO 8601 UTC, empty where unknown.
+    """
+
+    annotation: int
+    image: str
+    points: tuple[SeenPoint, ...]
+    pointer: str
+    whole: bool = True
+    checked: bool = False
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """corrections: in the order of the export. unchanged: points that were not touched, and nobody says were checked.
+    problems: what could not be matched.
+    """
+
+    corrections: tuple[Correction, ...]
+    unchanged: int
+    problems: tuple[Problem, ...]
+
+
+def differences(
+    people: Sequence[SeenPerson],
+    poses: Poses,
+    additions: Additions,
+    *,
+    path: object,
+    reviewer: str,
+    tool: str,
+    input_sha256: str,
+    tolerance: float = TOLERANCE,
+) -> Differences:
+    """The decisions that an annotator's work on an extended file amounts to.
+
+    A point further than `tolerance` pixels away is moved. One that is where it was is hidden, if only that changed;
+    accepted, if it was withheld and is no candidate any more, or was checked; else nobody decided. A point that is gone
+    is rejected: that it is not in the picture at all no export can say. Ids follow from what is said, so that the same
+    export gives the same lines. path: of the export, for problems.
+    """
+    row_of = {person: i for i, person in enumerate(poses.ids.tolist())}
+    files = poses.file_names()
+    column_of = {keypoint: j for j, keypoint in enumerate(additions.keypoints)}
+    found: list[Correction] = []
+    problems: list[Problem] = []
+    first: dict[int, str] = {}
+    unchanged = 0
+    for person in people:
+        row = row_of.get(person.annotation)
+        problem = ""
+        if row is None:
+            problem = f"names annotation {person.annotation}, which the extended file does not have"
+        elif not _same_image(person.image, files[row]):
+            problem = f"is on {person.image}, annotation {person.annotation} of the extended file on {files[row]}"
+        elif person.annotation in first:
+            problem = f"is annotation {person.annotation}, as {first[person.annotation]} is already"
+        if problem or row is None:
+            problems.append(Problem(str(path), person.pointer, problem))
+            continue
+        first[person.annotation] = person.pointer
+        seen: dict[str, SeenPoint] = {}
+        for point in person.points:
+            if point.keypoint not in column_of:
+                continue  # people's own keypoints never change
+            if point.keypoint in seen:
+                what = f"is a second {point.keypoint} of annotation {person.annotation}"
+                problems.append(Problem(str(path), point.pointer, what))
+            else:
+                seen[point.keypoint] = point
+        for keypoint, j in column_of.items():
+            old = _old(additions, row, j)
+            verdict, new = _decision(seen.get(keypoint), old, person, tolerance)
+            if verdict is None:
+                unchanged += old is not None
+                continue
+            said = (input_sha256, tool, reviewer, person.annotation, keypoint, verdict.value, old, new, person.time)
+            found.append(
+                Correction(
+                    id=hashlib.sha256(repr(said).encode()).hexdigest()[:32],
+                    person=person.annotation,
+                    image=files[row],
+                    keypoint=keypoint,
+                    verdict=verdict,
+                    old=old,
+                    new=new,
+                    reviewer=reviewer,
+                    time=person.time,
+                    tool=tool,
+                    input_sha256=input_sha256,
+                )
+            )
+    return Differences(tuple(found), unchanged, tuple(problems))
+
+
+def _decision(
+    seen: SeenPoint | None, old: Point | None, person: SeenPerson, tolerance: float
+) -> tuple[Verdict | None, Point | None]:
+    checked = person.checked or (seen is not None and seen.checked)
+    if seen is None or seen.state == State.GONE:
+        if old is None or (seen is None and not person.whole):
+            return None, None
+        # A candidate that is not there is what it was: nobody added it.
+        return (Verdict.REJECT if old.v > 0 or checked else None), None
+    v = int(Visibility.HIDDEN if seen.state == State.HIDDEN else Visibility.VISIBLE)
+    if old is None or math.dist((seen.x, seen.y), (old.x, old.y)) > tolerance:
+        return Verdict.MOVE, Point(seen.x, seen.y, v)
+    if old.v == Visibility.NOT_LABELLED:
+        if seen.candidate:
+            return (Verdict.REJECT if checked else None), None
+        return (Verdict.HIDDEN if v == Visibility.HIDDEN else Verdict.ACCEPT), None
+    if old.v == v:
+        return (Verdict.ACCEPT if checked else None), None
+    # An accepted point stays as visible as it was: to make it visible is to place it.
+    return (Verdict.HIDDEN, None) if v == Visibility.HIDDEN else (Verdict.MOVE, Point(old.x, old.y, v))
+
+
+def _old(additions: Additions, row: int, column: int) -> Point | None:
+    x, y = additions.xy[row, column].tolist()
+    return Point(x, y, int(additions.visibility[row, column])) if math.isfinite(x) else None
+
+
+def _same_image(exported: str, ours: str) -> bool:
+    """Tools drop folders, or put their own before the name."""
+    exported = exported.replace("\\", "/")
+    return exported == ours or exported.endswith("/" + ours) or ours.endswith("/" + exported)
+
+
+def keypoint_names(poses: Poses) -> Mapping[str, str]:
+    """How an export may spell a keypoint -> its canonical name: that name, or the data set's own."""
+    return {**{k: k for k in poses.skeleton.keypoints}, **poses.skeleton.synonyms}

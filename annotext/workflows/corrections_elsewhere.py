@@ -1,0 +1,179 @@
+"""Corrections made in CVAT or Label Studio: bring added points there, and carry the decisions back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from annotext.core.elsewhere import TOLERANCE, differences
+from annotext.core.poses import Additions, Source
+from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.formats import cvat, label_studio
+from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.formats.corrections import append_corrections, load_corrections
+from annotext.formats.jsonio import dump_json
+from annotext.formats.outputs import check_output, writing
+from annotext.workflows.skipped import skipped_lines
+
+
+class Tool(StrEnum):
+    """Who else shows and moves key points."""
+
+    CVAT = cvat.TOOL
+    LABEL_STUDIO = label_studio.TOOL
+
+
+@dataclass(frozen=True)
+class FromElsewhereReport:
+    """What an export turned into.
+
+    people: in the export, and of the extended file. decisions: verdict -> points. new: lines that were appended.
+    unchanged: points nobody decided on. problems: what could not be matched, and is not among the decisions.
+    """
+
+    export: str
+    output: str
+    people: int
+    decisions: Mapping[str, int]
+    new: int
+    unchanged: int
+    problems: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "export": self.export,
+            "output": self.output,
+            "people": self.people,
+            "decisions": dict(self.decisions),
+            "new": self.new,
+            "unchanged": self.unchanged,
+            "problems": [p.to_dict() for p in self.problems],
+        }
+
+    def summary(self) -> str:
+        """What was decided, and what could not be matched."""
+        decided = ", ".join(f"{n} {verdict}" for verdict, n in self.decisions.items()) or "no decision"
+        lines = [
+            f"[bold]{escape(self.output)}[/]: {self.new} new decisions; of {self.people} people in the export "
+            f"{decided}, {self.unchanged} points as they were"
+        ]
+        return "\n".join([*lines, *skipped_lines(self.problems)])
+
+
+@dataclass(frozen=True)
+class ToElsewhereReport:
+    """Files for another tool. points: added points in them, candidates included."""
+
+    outputs: tuple[str, ...]
+    people: int
+    points: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"outputs": list(self.outputs), "people": self.people, "points": self.points}
+
+    def summary(self) -> str:
+        """What was written."""
+        return f"{', '.join(map(escape, self.outputs))}: {self.points} added points of {self.people} people"
+
+
+def corrections_from(
+    tool: Tool,
+    export: Path,
+    extended: Path,
+    output: Path,
+    *,
+    reviewer: str,
+    tolerance: float = TOLERANCE,
+    skip_bad: bool = False,
+) -> FromElsewhereReport:
+    """Append to `output` what the annotator's work in another tool amounts to; see `core.elsewhere.differences`.
+
+    Raises InputError with all that could not be matched, and nothing is written, unless `skip_bad`; and for files that
+    cannot be read or written.
+    """
+    if not reviewer.strip():
+        raise AnnotextError("whose work is it? give --reviewer NAME")
+    check_output(output, force=True, inputs=[export, extended])
+    file, additions = _extended(extended)
+    kind = file.kind
+    if output.exists():
+        load_corrections([output], kind=kind)
+    read = cvat.read_cvat if tool == Tool.CVAT else label_studio.read_label_studio
+    people, problems = read(export, file.poses)
+    assert file.header is not None
+    found = differences(
+        people,
+        file.poses,
+        additions,
+        path=export,
+        reviewer=reviewer,
+        tool=tool.value,
+        input_sha256=str(file.header.get("input_sha256", "")),
+        tolerance=tolerance,
+    )
+    problems = [*problems, *found.problems]
+    if problems and not skip_bad:
+        raise InputError(problems)
+    new = append_corrections(output, found.corrections, kind) if found.corrections else 0
+    counted = Counter(c.verdict.value for c in found.corrections)
+    return FromElsewhereReport(
+        str(export),
+        str(output),
+        len(people) - len({p.pointer for p in found.problems} & {p.pointer for p in people}),
+        dict(sorted(counted.items())),
+        new,
+        found.unchanged,
+        tuple(problems),
+    )
+
+
+def corrections_to(
+    tool: Tool, extended: Path, output: Path, *, url: str = "/data/local-files/?d=", force: bool = False
+) -> ToElsewhereReport:
+    """Write the added points for another tool, with what carries their people's ids, and beside it what sets it up.
+
+    CVAT: `output` and `<output>.labels.json`; Label Studio: `output` and `<output>.config.xml`. url: what Label Studio
+    needs before an image's file name. Raises InputError, for Label Studio also where image sizes are not in the file.
+    """
+    file, additions = _extended(extended)
+    beside = output.with_name(output.name + (".labels.json" if tool == Tool.CVAT else ".config.xml"))
+    for path in (output, beside):
+        check_output(path, force=force, inputs=[extended])
+    if tool == Tool.CVAT:
+        data, setup = cvat.cvat_xml(file.poses, additions), cvat.cvat_labels(additions.keypoints)
+    else:
+        tasks = label_studio.label_studio_tasks(file.poses, additions, _sizes(file), url)
+        data, setup = dump_json(tasks), label_studio.label_studio_config(additions.keypoints).encode()
+    for path, content in ((output, data), (beside, setup)):
+        with writing(path, force=force, inputs=[extended]) as temporary:
+            temporary.write_bytes(content)
+    estimated = additions.source != Source.NONE
+    return ToElsewhereReport((str(output), str(beside)), int(estimated.any(axis=1).sum()), int(estimated.sum()))
+
+
+def _extended(path: Path) -> tuple[AnnotationFile, Additions]:
+    file = read_annotations(path)
+    if file.additions is None or file.header is None:
+        raise InputError.single(path, "", "is not an extended file", "annotext extend makes one")
+    return file, file.additions
+
+
+def _sizes(file: AnnotationFile) -> Sequence[tuple[int, int]]:
+    found, problems = [], []
+    for i, image in enumerate(file.poses.images):
+        if image.width and image.height:
+            found.append((image.width, image.height))
+        else:
+            what = f"{image.file_name} has no width and height, and Label Studio's points are percent of them"
+            problems.append(Problem(str(file.path), f"images[{i}]", what))
+    if problems:
+        raise InputError(problems)
+    return found
