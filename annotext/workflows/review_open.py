@@ -15,6 +15,11 @@ from annotext.review.database import connect
 from annotext.review.desk import REVIEWER
 
 INFO = "annotext"
+SETTINGS = {
+    "FIFTYONE_SERVER": "1",  # this process is FiftyOne's server: it sees what others write
+    "FIFTYONE_PLUGINS_CACHE_ENABLED": "true",  # else every key would load all plugins anew
+    "FIFTYONE_EXECUTION_STORE_NOTIFICATION_SERVICE_DISABLED": "true",  # nothing here listens, and it polls
+}
 
 
 def open_review(
@@ -37,8 +42,8 @@ def open_review(
     session.check_port(port)
     # FiftyOne reads these when it is imported, so they come first.
     os.environ[REVIEWER] = who
-    os.environ["FIFTYONE_SERVER"] = "1"  # this process is one: it sees what others write
-    os.environ["FIFTYONE_PLUGINS_CACHE_ENABLED"] = "true"  # else every key would load all plugins anew
+    os.environ |= SETTINGS
+    say("Starting FiftyOne…")
     fo = connect()
     dataset = find(name, fo)
     info = dataset.info[INFO]

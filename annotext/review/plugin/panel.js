@@ -12,6 +12,7 @@
   const state = window.__fos__;
   const operators = window.__foo__;
   const plugins = window.__fop__;
+  const { usePanelContext } = window.__fosp__;
 
   const NAME = "annotext_review";
   const PLUGIN = "@annotext/review/";
@@ -203,6 +204,14 @@
       this.changed();
     }
 
+    /** One person on or back; in the modal the next image follows the last person of an image. */
+    walk(by) {
+      if (this.blocked()) return;
+      const inside = this.at + by >= 0 && this.at + by < this.rows.length;
+      if (inside) this.go(this.at + by);
+      else if (!this.turn || !this.turn(by)) this.say(by > 0 ? "This is the last person." : "This is the first person.");
+    }
+
     /** Choose the point to start with as soon as the person is there. */
     arrive() {
       const p = this.person();
@@ -283,7 +292,9 @@
       }
       const next = this.nextOpen();
       if (next >= 0) this.go(next);
-      else this.say(this.rows.some((r) => r.left > 0) ? "Last person: some before still have points left (K)." : "Nothing is left here. Choose another view, or look at everybody.");
+      else if (this.rows.some((r) => r.left > 0)) this.say("No person after this one has points left; some before have (K).");
+      else if (this.turn) this.say("Nothing is left on this image: J shows the next one.");
+      else this.say("Nothing is left in this view. Choose another one at the top left.");
     }
 
     nextOpen() {
@@ -447,6 +458,9 @@
     if (Object.values(models).some((m) => m.unsaved.length)) event.preventDefault();
   });
 
+  // A reviewer has nothing to decide about FiftyOne's advertisement, which would cover this panel.
+  localStorage.setItem("fiftyone-enterprise-tooltip-seen", "true");
+
   const source = (p) => state.getSampleSrc(p.src);
 
   /** Where a point is now: as this reviewer moved it, else as the file has it; null for one without a place. */
@@ -459,22 +473,21 @@
 
   // ------------------------------------------------------------------------------------------------ picture
 
-  /** The rectangle to show of a person, image pixels: the box and all points, with air. */
+  /** The rectangle to show of a person, image pixels: all points, with air; the box where points say little. */
   function frameOf(p) {
     const xs = [];
     const ys = [];
-    if (p.bbox.length === 4) {
-      xs.push(p.bbox[0], p.bbox[0] + p.bbox[2]);
-      ys.push(p.bbox[1], p.bbox[1] + p.bbox[3]);
-    }
-    for (const name of Object.keys(p.points)) {
-      const point = p.points[name];
+    for (const point of Object.values(p.points)) {
       if (point.kind === "none") continue;
       xs.push(point.x);
       ys.push(point.y);
     }
+    if (xs.length < 4 && p.bbox.length === 4) {
+      xs.push(p.bbox[0], p.bbox[0] + p.bbox[2]);
+      ys.push(p.bbox[1], p.bbox[1] + p.bbox[3]);
+    }
     let [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-    const air = Math.max(8, 0.08 * Math.max(right - left, bottom - top));
+    const air = Math.max(6, 0.12 * Math.max(right - left, bottom - top));
     left = Math.max(-0.5, left - air);
     top = Math.max(-0.5, top - air);
     right = Math.min(p.width - 0.5, right + air);
@@ -623,16 +636,21 @@
     if (label && where(label)) shapes.push(h(Label, { key: "label", p, name: label, at: toScreen(where(label)), size }));
     return h(
       "div",
-      { className: "atr-picture" + (model.placing ? " atr-placing" : ""), ref: box, "data-cy": "review-picture" },
+      {
+        className: "atr-picture" + (model.placing ? " atr-placing" : ""),
+        ref: box,
+        "data-cy": "review-picture",
+        // Here, not on the drawing: the box holds the pointer while it drags.
+        onPointerMove: move,
+        onPointerUp: up,
+        onPointerCancel: () => setDrag(null),
+      },
       h(
         "svg",
         {
           width: size.w,
           height: size.h,
           onPointerDown: (e) => down(e, null),
-          onPointerMove: move,
-          onPointerUp: up,
-          onPointerCancel: () => setDrag(null),
           onDoubleClick: () => {
             model.zoom = null;
             model.closeUp = false;
@@ -641,9 +659,39 @@
         },
         shapes,
       ),
+      current && where(current) && h(Loupe, { model, p, name: current, at: where(current), port, size, where }),
       model.placing && h("div", { className: "atr-hint" }, `Click where the ${words(model.keypoint)} is. Esc: not now.`),
     );
   }
+
+  const LOUPE = 190; // px, its side
+  const LOUPE_ZOOM = 2.5;
+
+  /** The current point larger, in the corner farthest from it: small people need it, and a hand that drags. */
+  function Loupe({ p, name, at, port, size, where }) {
+    const scale = Math.max(port.scale * LOUPE_ZOOM, 4);
+    if (port.scale > 14 || size.w < 2.2 * LOUPE || size.h < 2 * LOUPE) return null;
+    const x = (at.x - port.x) * port.scale + size.w / 2;
+    const y = (at.y - port.y) * port.scale + size.h / 2;
+    const toLoupe = (q) => [(q.x - at.x) * scale + LOUPE / 2, (q.y - at.y) * scale + LOUPE / 2];
+    const [ix, iy] = toLoupe({ x: -0.5, y: -0.5 });
+    const point = p.points[name];
+    const shapes = [h("image", { key: "image", href: source(p), x: ix, y: iy, width: p.width * scale, height: p.height * scale, preserveAspectRatio: "none" })];
+    for (const other of Object.keys(p.points)) {
+      const there = other === name ? null : where(other);
+      if (!there) continue;
+      const [cx, cy] = toLoupe(there);
+      shapes.push(h("circle", { key: other, cx, cy, r: 4, fill: "none", strokeWidth: 2, stroke: p.points[other].kind === "human" ? HUMAN : CANDIDATE, opacity: 0.8 }));
+    }
+    const c = LOUPE / 2;
+    if (point.radius && !(p.mine[name] && p.mine[name].new)) shapes.push(h("circle", { key: "within", className: "atr-within", cx: c, cy: c, r: point.radius * scale }));
+    shapes.push(h("path", { key: "under", className: "atr-aim atr-aim-under", d: AIM(c) }));
+    shapes.push(h("path", { key: "aim", className: "atr-aim", d: AIM(c) }));
+    const style = { width: LOUPE, height: LOUPE, [x < size.w / 2 ? "right" : "left"]: 8, [y < size.h / 2 ? "bottom" : "top"]: 8 };
+    return h("svg", { className: "atr-loupe", style }, shapes);
+  }
+
+  const AIM = (c) => `M${c - 16} ${c}H${c - 4}M${c + 4} ${c}H${c + 16}M${c} ${c - 16}V${c - 4}M${c} ${c + 4}V${c + 16}`;
 
   function Dot({ p, name, at, port, current, model, down, setOver, moving, from }) {
     const point = p.points[name];
@@ -702,7 +750,9 @@
 
   function Label({ p, name, at, size }) {
     const point = p.points[name];
-    const text = point.kind === "human" ? `${words(name)} · labelled` : `${words(name)} · ${point.kind === "none" ? "placed" : point.source === "derived" ? "derived" : percent(point.score)}`;
+    const mine = p.mine[name];
+    const sure = point.source === "derived" ? "derived" : percent(point.score);
+    const text = `${words(name)} · ${point.kind === "human" ? "labelled" : mine ? DONE[mine.verdict].text : sure}`;
     const width = 7.2 * text.length + 14;
     const right = at[0] + 18 + width < size.w;
     const x = right ? at[0] + 18 : at[0] - 18 - width;
@@ -817,8 +867,7 @@
       if (point.source === "derived") facts.push("computed from labelled points");
       else facts.push(`${percent(point.score)} sure`, point.source);
       if (point.radius) facts.push(`90 % within ${point.radius.toFixed(0)} px (circle)`);
-      if (point.kind === "candidate") facts.push("kept back: not in the file yet");
-      if (point.reason) facts.push(point.reason);
+      if (point.kind === "candidate") facts.push("kept back so far");
     }
     const others = (p.others[name] || []).map((o) => `${o.reviewer} says ${o.verdict}`);
     const text =
@@ -827,7 +876,7 @@
         : mine
           ? h(React.Fragment, null, h("b", null, words(name)), ": you said ", h("b", { style: { color: DONE[mine.verdict].colour } }, DONE[mine.verdict].text), mine.verdict === "move" ? ". Drag it again, H if it is hidden, A to go on." : ".")
           : h(React.Fragment, null, "Is the ", h("b", null, words(name)), " right?");
-    return h("div", { className: "atr-question", "data-cy": "review-question" }, h("div", null, text), h("div", { className: "atr-facts" }, [...facts, ...others].join(" · ")));
+    return h("div", { className: "atr-question", "data-cy": "review-question" }, h("div", null, text), h("div", { className: "atr-facts", title: point.reason || "" }, [...facts, ...others].join(" · ")));
   }
 
   function Progress({ model }) {
@@ -964,8 +1013,8 @@
     return h(
       "div",
       { className: "atr-top" },
-      h("button", { onClick: () => model.go(model.at - 1), disabled: model.at <= 0, title: "the person before", "data-cy": "review-previous" }, "◀ ", h(Key, null, "K")),
-      h("button", { onClick: () => model.go(model.at + 1), disabled: model.at + 1 >= model.rows.length, title: "next person", "data-cy": "review-next" }, h(Key, null, "J"), " ▶"),
+      h("button", { onClick: () => model.walk(-1), disabled: !modal && model.at <= 0, title: "the person before", "data-cy": "review-previous" }, "◀ ", h(Key, null, "K")),
+      h("button", { onClick: () => model.walk(1), disabled: !modal && model.at + 1 >= model.rows.length, title: "next person", "data-cy": "review-next" }, h(Key, null, "J"), " ▶"),
       h("span", { className: "atr-where", "data-cy": "review-where" }, where, p && h("span", { className: "atr-dim" }, ` · ${open} with points left · ${p.file} · id ${p.person}`)),
       h("span", { className: "atr-grow" }),
       !modal &&
@@ -1026,10 +1075,10 @@
       ArrowRight: () => model.step(1),
       ArrowUp: () => model.step(-1),
       ArrowLeft: () => model.step(-1),
-      j: () => model.go(model.at + 1),
-      PageDown: () => model.go(model.at + 1),
-      k: () => model.go(model.at - 1),
-      PageUp: () => model.go(model.at - 1),
+      j: () => model.walk(1),
+      PageDown: () => model.walk(1),
+      k: () => model.walk(-1),
+      PageUp: () => model.walk(-1),
       "?": () => toggle("help"),
       z: () => {
         model.zoom = null;
@@ -1054,8 +1103,11 @@
   }
 
   function Review(props) {
-    const modal = Boolean(props.isModalPanel);
+    const modal = usePanelContext().scope === "modal";
     const model = models[modal ? "modal" : "grid"];
+    const expand = state.useSetExpandedSample();
+    const shown = useRecoilValueLoadable(state.modalSelector).contents;
+    model.turn = modal && ((by) => turn(by, shown, expand));
     const [, draw] = React.useReducer((n) => n + 1, 0);
     const root = React.useRef(null);
     const view = useRecoilValue(state.view);
@@ -1110,6 +1162,14 @@
     );
   }
 
+  /** Show another image in FiftyOne's modal; false where there is none. */
+  function turn(by, shown, expand) {
+    const navigation = state.modalNavigation.get();
+    if (!navigation || !shown || !(by > 0 ? shown.hasNext : shown.hasPrevious)) return false;
+    (by > 0 ? navigation.next(1) : navigation.previous(1)).then(expand);
+    return true;
+  }
+
   function hint(model, p) {
     if (!p || !model.rows.length) return "";
     if (model.all && !model.everybody && !model.sample && !model.rows.some((r) => r.left > 0)) {
@@ -1138,7 +1198,10 @@
 .atr-saved { opacity: .6; min-width: 60px; }
 .atr-person { flex: 1; min-height: 0; display: flex; gap: 10px; } .atr-person.atr-narrow { flex-direction: column; }
 .atr-stage { flex: 1; min-width: 0; min-height: 0; display: flex; flex-direction: column; gap: 6px; }
-.atr-question { font-size: 17px; min-height: 44px; } .atr-facts { font-size: 13px; opacity: .75; }
+.atr-question { font-size: 17px; height: 44px; } .atr-facts { font-size: 13px; opacity: .75; }
+.atr-question > div { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.atr-loupe { position: absolute; pointer-events: none; border: 2px solid #fffa; border-radius: 4px; background: #111; overflow: hidden; }
+.atr-aim { stroke: #fff; stroke-width: 1.5; fill: none; } .atr-aim-under { stroke: #000; stroke-width: 3.5; stroke-opacity: .6; }
 .atr-picture { position: relative; flex: 1; min-height: 120px; overflow: hidden; background: #111; border-radius: 4px;
   touch-action: none; cursor: grab; } .atr-picture svg { display: block; } .atr-placing { cursor: crosshair; }
 .atr-placing .atr-grip { cursor: crosshair; }
