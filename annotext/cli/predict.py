@@ -15,7 +15,8 @@ PASSES_HELP = (
     "to two sides; costs two). Each tells how far the point then moves, which calibration uses."
 )
 UNLABELLED_HELP = (
-    "Also label people with a box and no keypoints whole; never crowds. Such points are marked: they are no labels."
+    "Also label people with a box and no keypoints whole; never crowds. Such points are marked: they are no labels. "
+    "The predictor's own scores decide about them: a calibration needs labelled keypoints to go by."
 )
 MIN_POINTS_HELP = "With --unlabelled: people with fewer sure points stay empty.  [default: 10]"
 DETECTIONS_HELP = (
