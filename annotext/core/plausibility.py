@@ -80,6 +80,16 @@ class Oddity:
     def __str__(self) -> str:
         return f"{self.keypoint}: {self.code}"
 
+    def explained(self) -> str:
+        """With its numbers, in words."""
+        n = self.numbers
+        if self.code is Code.LIMB:
+            bound = f"at most {n['longest']}" if "longest" in n else f"at least {n['shortest']}"
+            return f"{self} ({n['ratio']} sizes to {n['to']}, {bound} in labels)"
+        if self.code is Code.OUTSIDE_BOX:
+            return f"{self} (by {n['share']} of its side)"
+        return f"{self} (by {n['by']} sizes)"
+
 
 def find_oddities(poses: Poses, additions: Additions) -> list[Oddity]:
     """What is odd about the predicted, written points of `additions`, by person, then in the order of `Code`.

@@ -31,8 +31,9 @@ PORT = "FIFTYONE_PRIVATE_DATABASE_PORT"
 VALIDATION = "FIFTYONE_DATABASE_VALIDATION"
 # A MongoDB that is there answers within milliseconds; one across a slow line within this.
 ANSWER_SECONDS = 4.0
-# The embedded one recovers its journal after a crash before it listens.
-START_SECONDS = 60.0
+# The embedded one recovers its journal after a crash before it listens, and one that is just stopping first writes
+# everything to the disk.
+START_SECONDS = 180.0
 INSTALL = "pip install 'annotext[review]'"
 _OWN_SERVER = "or set FIFTYONE_DATABASE_URI to a MongoDB of your own, such as mongodb://127.0.0.1:27017"
 
@@ -54,9 +55,7 @@ def connect() -> ModuleType:
         return fiftyone
     if fiftyone.config.database_uri is not None:
         check_uri(fiftyone.config.database_uri)
-    elif PORT in os.environ:
-        check_uri(f"mongodb://127.0.0.1:{os.environ[PORT]}")
-    else:
+    elif not _inherited():
         # It warns that the server it came with is the oldest it supports: a user can do nothing about that.
         if VALIDATION not in os.environ:
             os.environ[VALIDATION] = "false"
@@ -73,6 +72,18 @@ def connect() -> ModuleType:
             raise
         raise AnnotextError(f"FiftyOne cannot use the database: {error}") from None
     return fiftyone
+
+
+def _inherited() -> bool:
+    """Whether the embedded database of a parent process is there to be used."""
+    if PORT not in os.environ:
+        return False
+    try:
+        check_uri(f"mongodb://127.0.0.1:{os.environ[PORT]}")
+    except AnnotextError:
+        del os.environ[PORT]  # the parent is gone, and its database with it
+        return False
+    return True
 
 
 def check_uri(uri: str) -> None:
@@ -144,6 +155,7 @@ def _start(folder: Path) -> Any:
     FIFTYONE_DATABASE_DIR each would meet in the first one's.
     """
     from fiftyone.core import service
+    from fiftyone.service.util import find_processes_by_args
 
     find_server()
 
@@ -151,34 +163,42 @@ def _start(folder: Path) -> Any:
         # What it is searched by: the command up to `--dbpath FOLDER`, which the service would start with anyway.
         @property
         def _service_args(self) -> list[str]:
-            return [*super()._service_args, *super().command[:_SAME]]
+            return [*super()._service_args, *super().command[: self._same]]
 
         @property
         def command(self) -> list[str]:
-            return super().command[_SAME:]
+            return super().command[self._same :]
 
-    problem = ""
-    for _ in range(_TRIES):
+        @property
+        def _same(self) -> int:
+            return super().command.index("--dbpath") + 2
+
+    ends, tries = time.monotonic() + START_SECONDS, 0
+    while True:
         try:
             found = OfFolder()
         except (OSError, service.ServiceException) as error:
             raise AnnotextError(
                 f"the database in {folder} cannot be started: {error} (FIFTYONE_DATABASE_DIR)"
             ) from None
-        ends = time.monotonic() + START_SECONDS
         while time.monotonic() < ends and _lives(found):
             try:
                 found._wait_for_child_port(timeout=1)
                 return found
             except service.ServiceListenTimeout:
                 continue
+        arguments, mine = found._service_args, found.child
         found.stop()
-        problem = _why_not(folder / "log" / "mongo.log")
-        time.sleep(1)  # two that start at once on one folder: the loser finds the winner now
+        # The folder may still be held: by one that is stopping, or one that another program started just before us.
+        others = [p for p in find_processes_by_args(arguments) if p != mine]
+        tries += not others
+        if tries >= _TRIES or time.monotonic() > ends:
+            break
+        time.sleep(1)
+    problem = _why_not(folder / "log" / "mongo.log")
     raise AnnotextError(f"the database in {folder} (FIFTYONE_DATABASE_DIR) did not start: {problem}")
 
 
-_SAME = 3  # mongod, --dbpath, folder
 _TRIES = 2
 _ZOMBIE = "zombie"
 

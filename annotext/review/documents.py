@@ -131,9 +131,12 @@ class _People:
         self.below = _names(added, below_limit(additions, shown.limits))
         self.withheld = _names(added, undecided(additions) & (additions.decision == Decision.WITHHOLD))
         self.audit = _names(np.array(self.names, dtype=object), shown.audit)
+        # A person's with their numbers; an image's without, so that equal ones can be picked in the sidebar.
         self.findings: list[list[str]] = [[] for _ in range(n)]
+        self.explained: list[list[str]] = [[] for _ in range(n)]
         for oddity in shown.oddities:
             self.findings[oddity.row].append(str(oddity))
+            self.explained[oddity.row].append(oddity.explained())
 
         self.has_human: list[bool] = np.asarray(human.any(axis=1)).tolist()
         self.has_candidates: list[bool] = np.asarray(withheld.any(axis=1)).tolist()
@@ -155,7 +158,7 @@ class _People:
             lowest=self.lowest[row],
             expected_wrong=self.wrong[row],
             disagreement=self.disagreement[row],
-            findings=self.findings[row],
+            findings=self.explained[row],
             reviewed=self.reviewed[row],
             left=self.left[row],
             below=self.below[row],

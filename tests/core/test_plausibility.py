@@ -139,6 +139,16 @@ def test_what_is_odd_does_not_depend_on_where_or_how_large_the_person_is() -> No
     assert named(found) == named(find_oddities(poses, additions))
 
 
+def test_each_says_its_numbers_in_words() -> None:
+    told = [o.explained() for o in find_oddities(*person(TOP, head_top=(50, -50)))]
+    assert "head_top: outside the box (by 0.25 of its side)" in told
+    (limb,) = find_oddities(*person(TOP, upper_neck=(50, 150), head_top=(50, 60)))[:1]
+    assert limb.explained() == (
+        f"upper_neck: implausible limb ({limb.numbers['ratio']} sizes to {limb.numbers['to']}, "
+        f"at most {limb.numbers['longest']} in labels)"
+    )
+
+
 def test_they_are_counted_by_kind() -> None:
     found = find_oddities(*person(TOP, head_top=(50, -60), upper_neck=(50, 150)))
     assert codes(found) == {c.value: sum(o.code is c for o in found) for c in Code}

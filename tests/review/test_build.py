@@ -22,6 +22,7 @@ from annotext.core.skeletons import COCO17, MPII16, UNION21
 from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.extended import write_extended
 from annotext.formats.predictions import write_predictions
+from annotext.formats.unlabelled import Unlabelled
 
 WIDTH, HEIGHT = 640, 480
 LIMIT = 0.8
@@ -369,6 +370,97 @@ def test_building_again_gives_the_same_documents(built: tuple[Any, AnnotationFil
         assert again.info == dataset.info
     assert not [n for n in fo.list_datasets() if "unfinished" in n]
     fo.delete_dataset(name)
+
+
+def test_people_labelled_whole_show_points_nobody_is_asked_about(fo: ModuleType, tmp_path: Path) -> None:
+    from annotext.workflows.review_build import build_review
+
+    poses = random_people(COCO17, 6, images=3, crowds=0, unlabelled_people=0)
+    nobody = np.arange(6) == 2
+    poses = replace(
+        poses,
+        xy=np.where(nobody[:, None, None], np.nan, poses.xy),
+        visibility=np.where(nobody[:, None], 0, poses.visibility).astype(np.uint8),
+    )
+    write_images(tmp_path / "images", poses)
+    (tmp_path / "people.json").write_text(json.dumps(coco_document(poses)))
+    file = read_annotations(tmp_path / "people.json")
+    there = np.broadcast_to(nobody[:, None], (6, 17))
+    own = Additions(
+        COCO17.keypoints,
+        np.where(there[..., None], np.repeat(50.0 + np.arange(17)[:, None], 2, axis=1), np.nan),
+        np.where(there, 2, 0).astype(np.uint8),
+        np.array([[Source.TEACHER if t else Source.NONE for t in row] for row in there], dtype=object),
+        np.where(there, 0.75, 0.0),
+    )
+    added = Additions.nothing(6, ("thorax",))
+    unlabelled = Unlabelled(own)
+    write_extended(file, added, {}, tmp_path / "extended.json", force=True, unlabelled=unlabelled)
+    build_review(tmp_path / "extended.json", tmp_path / "images", name="whole")
+    dataset = fo.load_dataset("whole")
+    person = int(poses.ids[2])
+    _, label = labels_of(dataset, "people")[person]
+    assert label["source"] == ["teacher"] * 17 + ["none"]
+    assert label.confidence == [0.75] * 17 + [0.0]
+    np.testing.assert_allclose(pixels(label)[:17, 0], 50 + np.arange(17), atol=1e-9)
+    assert label["left"] == 0 and label["lowest"] is None
+    assert person not in labels_of(dataset, "human")
+    fo.delete_dataset("whole")
+
+
+def test_what_was_reviewed_before_is_shown_as_decided(fo: ModuleType, tmp_path: Path) -> None:
+    from annotext.core.corrections import Correction, Point, Verdict
+    from annotext.formats.corrections import append_corrections
+    from annotext.workflows.apply import apply
+    from annotext.workflows.review_build import build_review
+
+    extended = make_extended(tmp_path / "reviewed", "coco")
+    file = read_annotations(extended)
+    assert file.additions is not None
+    row, column = np.argwhere(file.additions.asked)[0]
+    keypoint = file.additions.keypoints[column]
+    x, y = file.additions.xy[row, column].tolist()
+    image = file.poses.file_names()[row]
+    said = Correction(
+        "a" * 32, int(file.poses.ids[row]), image, keypoint, Verdict.MOVE, Point(x, y, 0), Point(30, 40, 2), "me"
+    )
+    append_corrections(tmp_path / "said.jsonl", [said], "coco")
+    apply(extended, [tmp_path / "said.jsonl"], tmp_path / "corrected.json")
+    build_review(tmp_path / "corrected.json", extended.parent / "images", name="corrected")
+    dataset = fo.load_dataset("corrected")
+    sample, label = labels_of(dataset, "people")[int(file.poses.ids[row])]
+    k = file.poses.skeleton.index[keypoint]
+    assert label["reviewed"][k] == "move"
+    assert label["source"][k] == "corrected"
+    np.testing.assert_allclose(pixels(label)[k], (30, 40), atol=1e-9)
+    assert sample["decided"] == 1
+    assert dataset.load_saved_view("decided").values("id") == [sample.id]
+    assert keypoint not in label["below"]
+    fo.delete_dataset("corrected")
+
+
+def test_decisions_outlive_the_dataset(fo: ModuleType, tmp_path: Path) -> None:
+    from annotext.core.corrections import Correction, Point, Verdict
+    from annotext.review.decisions import record
+    from annotext.workflows.review_build import build_review
+
+    extended = make_extended(tmp_path / "decided", "mpii")
+    build_review(extended, extended.parent / "images", name="decided on")
+    dataset = fo.load_dataset("decided on")
+    person, label = next((p, k) for p, (_, k) in labels_of(dataset, "people").items() if "student" in k["source"][16:])
+    k = next(k for k in range(16, 21) if label["source"][k] == "student" and label["visible"][k])
+    x, y = pixels(label)[k].tolist()
+    keypoint = dataset.info["annotext"]["skeleton"][k]
+    image = next(Path(s.filepath).name for s, _ in [labels_of(dataset, "people")[person]])
+    old = Point(x, y, label["visible"][k])
+    record(dataset, [Correction("b" * 32, person, image, keypoint, Verdict.REJECT, old, None, "me")])
+    assert labels_of(dataset, "people")[person][1]["reviewed"][k] == "reject"
+    fo.delete_dataset("decided on")
+    build_review(extended, extended.parent / "images", name="decided on")
+    again = labels_of(fo.load_dataset("decided on"), "people")[person][1]
+    assert again["reviewed"][k] == "reject"
+    assert np.isnan(again.points[k]).all()
+    fo.delete_dataset("decided on")
 
 
 @pytest.fixture(scope="module")
