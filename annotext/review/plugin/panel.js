@@ -1093,6 +1093,7 @@
       model.changed();
       return true;
     }
+    if (key === "Escape" && model.turn) return model.leave(), true;
     if (!actions[key]) return false;
     if (model.overlay === "help") {
       model.overlay = null;
@@ -1108,6 +1109,7 @@
     const expand = state.useSetExpandedSample();
     const shown = useRecoilValueLoadable(state.modalSelector).contents;
     model.turn = modal && ((by) => turn(by, shown, expand));
+    model.leave = state.useClearModal();
     const [, draw] = React.useReducer((n) => n + 1, 0);
     const root = React.useRef(null);
     const view = useRecoilValue(state.view);
