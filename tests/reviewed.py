@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 from dots import coco_document
+from numpy.typing import NDArray
 from reviewers import added_people
 
-from annotext.core.skeletons import COCO17
+from annotext.core.poses import Additions, Decision, Reason, Source
+from annotext.core.skeletons import COCO17, UNION21
 from annotext.formats.annotations import read_annotations
 from annotext.formats.extended import write_extended
+from annotext.workflows.synth import synthesise
 
 LIMIT = 0.8
 
@@ -30,3 +33,41 @@ def write_extended_people(folder: Path, n: int = 12, seed: int = 0) -> Path:
     limits = {k: {"add_from": LIMIT, "ask_from": 0.5} for k in additions.keypoints}
     write_extended(file, additions, {"policy": {"limits": limits}}, folder / "extended.json", force=True)
     return folder / "extended.json"
+
+
+def write_guessed_people(folder: Path, n: int = 16, seed: int = 3) -> Path:
+    """`extended.json` of synthetic people on pictures, in `coco/images`; the added points are the truth, some way off.
+
+    The further off, the lower their score; the worst tenth is asked about.
+    """
+    synthesise(folder, people=n, seed=seed, sets=["coco"], workers=1, force=True)
+    file = read_annotations(folder / "coco" / "annotations.json")
+    truth = read_annotations(folder / "coco" / "truth.json").poses
+    assert truth.ids.tolist() == file.poses.ids.tolist()
+    keypoints = UNION21.missing_from(COCO17)
+    rng = np.random.default_rng(seed)
+    exact = truth.xy[:, truth.skeleton.indices(keypoints)]
+    off = rng.exponential(0.02, exact.shape[:2]) * truth.bbox_xywh[:, 3:]
+    angle = rng.uniform(0, 2 * np.pi, off.shape)
+    xy = (exact + np.stack([np.cos(angle), np.sin(angle)], axis=-1) * off[..., None]).round(2)
+    width, height = (np.array([(i.width, i.height) for i in truth.images])[truth.image_index] - 1).T[:, :, None]
+    inside = (xy[..., 0] > 0) & (xy[..., 1] > 0) & (xy[..., 0] < width) & (xy[..., 1] < height)
+    estimated = inside & file.poses.has_keypoints[:, None]
+    score = np.where(estimated, np.exp(-off / (0.1 * truth.bbox_xywh[:, 3:])), 0.0).round(4)
+    asked = estimated & (score < np.quantile(score[estimated], 0.1))
+    additions = Additions(
+        keypoints=keypoints,
+        xy=np.where(estimated[..., None], xy, np.nan),
+        visibility=np.where(estimated & ~asked, 2, 0).astype(np.uint8),
+        source=_chosen(estimated, Source.STUDENT, Source.NONE),
+        score=score,
+        decision=np.where(asked, Decision.ASK, _chosen(estimated, Decision.ADD, Decision.NONE)),
+        reason=_chosen(asked, Reason.TO_ASK, Reason.ADDED),
+    )
+    limits = {k: {"add_from": LIMIT, "ask_from": 0.0} for k in keypoints}
+    write_extended(file, additions, {"policy": {"limits": limits}}, folder / "extended.json", force=True)
+    return folder / "extended.json"
+
+
+def _chosen(where: NDArray[np.bool_], yes: object, no: object) -> NDArray[np.object_]:
+    return np.array([no, yes], dtype=object)[where.astype(np.intp)]
