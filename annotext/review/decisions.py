@@ -32,14 +32,14 @@ from annotext.core.skeleton import Skeleton
 from annotext.formats.corrections import append_corrections, correction_line, parse_line
 from annotext.formats.records import grown_skeleton
 from annotext.formats.skeletons import known_skeletons
-from annotext.review.journal import in_order, journal_name, read_journals
+from annotext.review.journal import in_order, journal_name, make_journal_folder, read_journals
 from annotext.review.shown import AS_BUILT, TAGS, Layout, Sample, Shown, shown
 
 COLLECTION = "annotext_decisions"
 # Where `dataset.info` says what it was built of.
 INFO = "annotext"
 # A database that is there answers in milliseconds; one that is not must not keep a reviewer waiting.
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
 # A bulk refresh of 100,000 decisions takes longer.
 BULK_SECONDS = 600.0
 # Others may decide while a sample is written; it is written again until what it shows is what was said.
@@ -89,10 +89,7 @@ def record(dataset: Any, corrections: Sequence[Correction]) -> Recorded:
         return Recorded(0, True)
     _check(dataset, info, corrections)
     folder = Path(info["journal"])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AnnotextError(f"{folder}: decisions cannot be kept there ({error.strerror or error})") from None
+    make_journal_folder(folder)
     append_corrections(folder / journal_name(corrections[0].reviewer), corrections, info["kind"])
     key = dataset_key(info)
     try:

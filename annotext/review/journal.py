@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +25,27 @@ def journal_folder(extended: str | Path) -> Path:
     """Where the decisions about an extended file are kept: `<EXTENDED>.review`."""
     extended = Path(extended)
     return extended.with_name(extended.name + ".review")
+
+
+def make_journal_folder(folder: Path) -> None:
+    """Make it, if need be, so that it survives a crash. The extended file's own folder must be there.
+
+    Raises InputError if it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(exist_ok=True)
+        if sys.platform != "win32":
+            # A new name is on the disk when the folder above is.
+            above = os.open(folder.parent, os.O_RDONLY)
+            try:
+                os.fsync(above)
+            finally:
+                os.close(above)
+    except OSError as error:
+        problem = f"decisions cannot be kept there ({error.strerror or error})"
+        raise InputError.single(folder, "", problem, "nothing was recorded") from None
 
 
 def journal_name(reviewer: str) -> str:

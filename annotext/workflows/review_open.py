@@ -12,6 +12,7 @@ from typing import Any
 from annotext.core.problems import AnnotextError
 from annotext.review import session
 from annotext.review.database import connect
+from annotext.review.decisions import refresh
 from annotext.review.desk import REVIEWER
 
 INFO = "annotext"
@@ -46,6 +47,7 @@ def open_review(
     say("Starting FiftyOne…")
     fo = connect()
     dataset = find(name, fo)
+    refresh(dataset)  # what only the journals have is shown, too
     info = dataset.info[INFO]
     for note in changes(info):
         say(f"[yellow]note:[/yellow] {note}")
