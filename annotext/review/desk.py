@@ -19,9 +19,10 @@ from annotext.review import decisions
 from annotext.review.decisions import decisions_on, record, review_info
 from annotext.review.documents import BOXES, CANDIDATES, HUMAN, PEOPLE
 from annotext.review.panel import (
-    FIELDS,
     correction,
     estimates,
+    fields,
+    is_inside,
     keypoint_of_view,
     pace,
     queue,
@@ -90,7 +91,7 @@ class Desk:
         name = getattr(view, "name", None)
         if sample_id is not None:
             view, name = self.dataset.select(sample_id), None
-        samples = _labels(self.dataset, view)
+        samples = _labels(self.dataset, view, fields(name, info["added"]))
         rows = queue(samples, name, info["skeleton"], info["added"], everybody=everybody)
         if not rows and not everybody:
             everybody = True
@@ -178,13 +179,17 @@ class Desk:
         return found
 
     def left_of(self, people: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
-        """The points left of people, (sample id, person), as `decide` takes them, without id and verdict."""
+        """The points left of people, (sample id, person), as `decide` takes them, without id and verdict.
+
+        Points outside the image are left out: they cannot be accepted.
+        """
         found = []
         for start in range(0, len(people), PEOPLE_AT_ONCE):
             for one in self.people(people[start : start + PEOPLE_AT_ONCE], None):
                 for keypoint in one["ask"]:
-                    if keypoint not in one["mine"] and keypoint not in one["others"]:
-                        point = one["points"][keypoint]
+                    point = one["points"][keypoint]
+                    there = is_inside((point["x"], point["y"]), (one["width"], one["height"]))
+                    if there and keypoint not in one["mine"] and keypoint not in one["others"]:
                         whose = {"sample": one["sample"], "person": one["person"], "keypoint": keypoint}
                         found.append({**whose, "seen": [point["x"], point["y"]]})
         return found
@@ -234,28 +239,24 @@ def _counts(c: Any) -> bool:
     return c.verdict not in (Verdict.NOTE, Verdict.UNDO)
 
 
-def _labels(dataset: Any, view: Any) -> list[tuple[str, list[dict[str, Any]]]]:
+def _labels(dataset: Any, view: Any, wanted: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Sample ids and labels of a view, as `panel.queue` takes them; in its order."""
     if getattr(view, "_is_patches", False):
-        return _labels_of_patches(dataset, view)
-    field = f"{PEOPLE}.keypoints"
-    values = view.values(["id", *(f"{field}.{name}" for name in FIELDS)])
+        return _labels_of_patches(dataset, view, wanted)
+    values = view.values(["id", *(f"{PEOPLE}.keypoints.{name}" for name in wanted)])
     samples = []
     for sample, *columns in zip(*values, strict=True):
         people = zip(*(c or () for c in columns), strict=True)
-        samples.append((sample, [dict(zip(FIELDS, person, strict=True)) for person in people]))
+        samples.append((sample, [dict(zip(wanted, person, strict=True)) for person in people]))
     return samples
 
 
-def _labels_of_patches(dataset: Any, view: Any) -> list[tuple[str, list[dict[str, Any]]]]:
+def _labels_of_patches(dataset: Any, view: Any, wanted: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
     """The same of a view with a sample per person, whatever label of theirs it shows."""
     field = next(f for f in (PEOPLE, HUMAN, CANDIDATES, BOXES) if view.has_field(f))
-    wanted = list(zip(*view.values(["sample_id", f"{field}.person"]), strict=True))
-    whole = dict(_labels(dataset, dataset.select([sample for sample, _ in wanted])))
-    found = []
-    for sample, person in wanted:
-        found.append((sample, [x for x in whole.get(sample, ()) if x["person"] == person]))
-    return found
+    people = list(zip(*view.values(["sample_id", f"{field}.person"]), strict=True))
+    whole = dict(_labels(dataset, dataset.select([sample for sample, _ in people]), wanted))
+    return [(sample, [x for x in whole.get(sample, ()) if x["person"] == person]) for sample, person in people]
 
 
 def _both(document: Mapping[str, Any], person: int) -> tuple[Mapping[str, Any], Mapping[str, Any] | None] | None:

@@ -104,8 +104,13 @@ def queue(
     return rows
 
 
-# What `queue` needs of a label.
-FIELDS = ("person", "left", "lowest", "below", "withheld", "audit", "reviewed")
+def fields(view: str | None, added: Sequence[str]) -> tuple[str, ...]:
+    """What `queue` needs of a label; the less, the faster."""
+    if view == AUDIT:
+        return ("person", "lowest", "audit", "reviewed")
+    if _special(view, added):
+        return ("person", "lowest", "below", "withheld")
+    return ("person", "lowest", "left")
 
 
 def _special(view: str | None, added: Sequence[str]) -> bool:
@@ -228,10 +233,12 @@ def correction(
         raise AnnotextError(f"{keypoint} of person {person} is not where it was: the dataset was built anew, reload")
     new = decision.get("new")
     try:
+        verdict = Verdict(decision["verdict"])
+        if old is not None and verdict in (Verdict.ACCEPT, Verdict.HIDDEN) and not is_inside((old.x, old.y), size):
+            raise AnnotextError(f"{keypoint} of person {person} is outside the image: move it, or call it absent")
         if new is not None:
             x, y, v = round(float(new[0]), _DIGITS), round(float(new[1]), _DIGITS), int(new[2])
-            # Pixel centres are whole numbers: the picture reaches half a pixel further.
-            if not (-0.5 <= x <= size[0] - 0.5 and -0.5 <= y <= size[1] - 0.5):
+            if not is_inside((x, y), size):
                 raise AnnotextError(f"{keypoint} of person {person}: ({x}, {y}) is outside the image")
             new = Point(x, y, v)
         return Correction(
@@ -239,7 +246,7 @@ def correction(
             person=person,
             image=image,
             keypoint=keypoint,
-            verdict=Verdict(decision["verdict"]),
+            verdict=verdict,
             old=old,
             new=new,
             reviewer=reviewer,
@@ -248,6 +255,12 @@ def correction(
         )
     except ValueError as error:
         raise AnnotextError(f"{keypoint or 'note'} of person {person}: {error}") from None
+
+
+def is_inside(xy: tuple[float, float], size: tuple[int, int]) -> bool:
+    """Whether a place, image pixels, is on an image of (width, height)."""
+    # Pixel centres are whole numbers: the picture reaches half a pixel further.
+    return -0.5 <= xy[0] <= size[0] - 0.5 and -0.5 <= xy[1] <= size[1] - 0.5
 
 
 def _there(point: Sequence[float]) -> bool:

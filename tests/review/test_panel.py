@@ -149,6 +149,15 @@ def test_a_moved_point_is_kept_to_a_hundredth_of_a_pixel() -> None:
     assert (new.x, new.y, new.v) == (12.35, 7.0, 2)
 
 
+def test_a_point_outside_the_image_is_not_accepted_but_may_be_absent() -> None:
+    points = estimates(label(points=[[0.5, 0.5], [-0.1, 0.5], [NAN, NAN]]), None, (200, 100), NAMES, ADDED)
+    for verdict in ("accept", "hidden"):
+        with pytest.raises(AnnotextError, match="outside the image"):
+            correction(decision(verdict=verdict, seen=[-20.0, 50.0]), points, "a.jpg", (200, 100), "ann", "")
+    absent = correction(decision(verdict="absent", seen=[-20.0, 50.0]), points, "a.jpg", (200, 100), "ann", "")
+    assert absent.verdict == Verdict.ABSENT
+
+
 def test_a_point_without_an_estimate_can_be_placed() -> None:
     said = corrected(keypoint="pelvis", verdict="move", new=[10, 20, 2], seen=None)
     assert (said.old, said.new.x) == (None, 10.0)

@@ -331,6 +331,8 @@
         entry = { verdict: "move", new: [mine.new[0], mine.new[1], v] };
       } else if (point.kind === "none" && verdict !== "absent") {
         return this.say(`There is no estimate of ${words(keypoint)}: P and a click place it, X says it is absent.`);
+      } else if (isOutside(p, keypoint) && (verdict === "accept" || verdict === "hidden")) {
+        return this.say(`The ${words(keypoint)} is outside the image: drag it in, X says it is absent.`);
       }
       this.message = null;
       this.placing = false;
@@ -342,8 +344,8 @@
     acceptAll() {
       const p = this.person();
       if (!p || this.blocked()) return;
-      const open = this.left(p);
-      if (!open.length) return this.advance();
+      const open = this.left(p).filter((k) => !isOutside(p, k));
+      if (!open.length) return this.left(p).length ? this.say("What is left lies outside the image: X says it is absent.") : this.advance();
       this.commit(p, open.map((k) => [k, { verdict: "accept", new: null }]));
       this.advance();
     }
@@ -463,6 +465,12 @@
 
   const source = (p) => state.getSampleSrc(p.src);
 
+  /** Whether the file has a point beyond the picture: there is nothing to accept there. */
+  function isOutside(p, keypoint) {
+    const { kind, x, y } = p.points[keypoint];
+    return kind !== "none" && !(x >= -0.5 && y >= -0.5 && x <= p.width - 0.5 && y <= p.height - 0.5);
+  }
+
   /** Where a point is now: as this reviewer moved it, else as the file has it; null for one without a place. */
   function placeOf(p, keypoint) {
     const mine = p.mine[keypoint];
@@ -488,10 +496,11 @@
     }
     let [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
     const air = Math.max(6, 0.12 * Math.max(right - left, bottom - top));
-    left = Math.max(-0.5, left - air);
-    top = Math.max(-0.5, top - air);
-    right = Math.min(p.width - 0.5, right + air);
-    bottom = Math.min(p.height - 0.5, bottom + air);
+    // No air beyond the picture, but for points that are there.
+    left = Math.max(Math.min(-0.5, left - air / 3), left - air);
+    top = Math.max(Math.min(-0.5, top - air / 3), top - air);
+    right = Math.min(Math.max(p.width - 0.5, right + air / 3), right + air);
+    bottom = Math.min(Math.max(p.height - 0.5, bottom + air / 3), bottom + air);
     return { x: (left + right) / 2, y: (top + bottom) / 2, w: Math.max(12, right - left), h: Math.max(12, bottom - top) };
   }
 
@@ -867,7 +876,8 @@
       if (point.source === "derived") facts.push("computed from labelled points");
       else facts.push(`${percent(point.score)} sure`, point.source);
       if (point.radius) facts.push(`90 % within ${point.radius.toFixed(0)} px (circle)`);
-      if (point.kind === "candidate") facts.push("kept back so far");
+      if (isOutside(p, name)) facts.push("outside the image");
+      else if (point.kind === "candidate") facts.push("kept back so far");
     }
     const others = (p.others[name] || []).map((o) => `${o.reviewer} says ${o.verdict}`);
     const text =
@@ -1150,7 +1160,7 @@
     else if (model.loading) body = h("div", { className: "atr-empty" }, "Loading…");
     else if (!model.rows.length) body = h("div", { className: "atr-empty" }, h("b", null, "Nobody is in this view."), h("p", null, "Choose another view at the top left, such as “worst first”, or take filters away."));
     else if (!p) body = h("div", { className: "atr-empty" }, model.row() && model.row().gone ? "This person is gone: the dataset was built anew. Press ⟳." : "Loading…");
-    else body = h(Person, { model, p, narrow: width < 640 });
+    else body = h(Person, { model, p, narrow: width < 480 });
     return h(
       "div",
       { className: "atr", ref: root, "data-cy": "review-panel" },
@@ -1209,9 +1219,10 @@
 .atr-placing .atr-grip { cursor: crosshair; }
 .atr-hint { position: absolute; left: 50%; top: 10px; transform: translateX(-50%); background: #000c; color: #fff;
   padding: 6px 12px; border-radius: 4px; pointer-events: none; }
-.atr-side { width: 252px; flex: none; display: flex; flex-direction: column; gap: 8px; min-height: 0; }
-.atr-narrow .atr-side { width: auto; max-height: 45%; }
-.atr-list { flex: 1; min-height: 60px; overflow-y: auto; }
+.atr-side { width: clamp(190px, 32%, 252px); flex: none; display: flex; flex-direction: column; gap: 8px; min-height: 0; }
+.atr-narrow .atr-side { width: auto; max-height: 50%; }
+.atr-narrow .atr-actions { grid-template-columns: repeat(3, 1fr); } .atr-narrow button.atr-wide { grid-column: auto; }
+.atr-list { flex: 1; min-height: 40px; overflow-y: auto; }
 .atr-head { font-size: 12px; opacity: .6; padding: 6px 2px 2px; }
 .atr-point { display: flex; align-items: center; gap: 8px; padding: 5px 6px; border-radius: 4px; cursor: pointer;
   border: 1px solid transparent; }
