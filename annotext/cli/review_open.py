@@ -13,7 +13,7 @@ def open_(
         int, typer.Option("--port", min=1, max=65535, help="Of this machine; a second reviewer takes another one.")
     ] = 5151,
     reviewer: Annotated[
-        str | None, typer.Option("--reviewer", help="Whose decisions these are.  [default: your login name]")
+        str | None, typer.Option("--reviewer", help="Whose decisions these are. Default: your login name.")
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:
