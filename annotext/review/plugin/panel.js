@@ -1126,9 +1126,10 @@
     const filters = useRecoilValue(state.filters);
     const extended = useRecoilValueLoadable(state.extendedStages).contents;
     const modalOpen = useRecoilValue(state.isModalActive);
+    const refreshed = useRecoilValue(state.refresher); // FiftyOne's own operators decided, too
     const sample = useRecoilValueLoadable(state.nullableModalSampleId);
     const current = modal && sample.state === "hasValue" ? sample.contents : null;
-    const asked = JSON.stringify(modal ? [current] : [view, filters, extended]);
+    const asked = JSON.stringify(modal ? [current, refreshed] : [view, filters, extended, refreshed]);
 
     React.useEffect(() => model.subscribe(draw), [model]);
     React.useEffect(() => {
