@@ -38,7 +38,7 @@ def queue(
     seed: Annotated[int, typer.Option("--seed", help="Of the random order and of the kinds of people.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Also write a queue file, for `annotext review build`.", readable=False),
+        typer.Option("--out", "-o", help="Also write the queue as a file; see docs/queue.md.", readable=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the queue as JSON.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is faulty.")] = False,
