@@ -52,7 +52,7 @@ class _Points:
 
     values: (M, F). row, column: (M,) where they stand in (N, A). keypoint: (M,) which calibration of the group they
     belong to. error: (M,) sizes, NaN where nobody knows it. right: (M,). fold: (M,). weight: (M,), 1 on the
-    mean, which keeps the ridge as strong as it was; None: all alike.
+    mean, which keeps the ridge as strong as it was; None: all alike. home: (M,) whom thresholds are about.
     """
 
     values: NDArray[np.float64]
@@ -63,6 +63,7 @@ class _Points:
     right: NDArray[np.bool_]
     fold: NDArray[np.intp]
     weight: NDArray[np.float64] | None = None
+    home: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def fit_calibration(
     rng: np.random.Generator | None = None,
     said: NDArray[np.float64] | None = None,
     weight: NDArray[np.float64] | None = None,
+    home: NDArray[np.bool_] | None = None,
 ) -> Fitted:
     """Fit a calibration of every keypoint of `evidence` that has enough truth.
 
@@ -108,7 +110,8 @@ def fit_calibration(
     weights; others stand alone. Chance (the folds) comes from `rng` (default: seed 0).
     said: (N, A) 1 where somebody said that the point is right, 0 wrong, NaN where the error decides; None: everywhere.
     Such a point needs no error, and takes no part in the radius without one. weight: (N,) how much a person's points
-    count, above 0; None: all alike. Thresholds count every point once whatever it weighs.
+    count, above 0; None: all alike. home: (N,) bool, the people that thresholds are to promise something about: where
+    they have `MIN_POINTS` points of a keypoint only these are counted, else all; each point once, whatever it weighs.
     Raises ValueError if the shapes do not fit.
     """
     rng = np.random.default_rng(0) if rng is None else rng
@@ -135,6 +138,8 @@ def fit_calibration(
         points = _Points(values, row, column, keypoint, error[row, column], right[row, column], fold[row])
         if weight is not None:
             points = replace(points, weight=weight[row] / weight[row].mean())
+        if home is not None:
+            points = replace(points, home=home[row])
         names = [ANY] if pooled else [evidence.keypoints[c] for c in kept]
         _fit_part(points, features, names, criterion, fitted)
     return fitted
@@ -196,7 +201,10 @@ def _fit_part(
         score, reach = out_of_fold(logit[mine], right, error, points.fold[mine], weight)
         fitted.score[place], fitted.radius[place] = score, reach
         curves = Curves.of(logit[mine], right, error, weight)
-        least, kept, wrong = thresholds(score, right)
+        counted = np.ones(len(right), dtype=bool) if points.home is None else points.home[mine]
+        if counted.sum() < MIN_POINTS:
+            counted = np.ones(len(right), dtype=bool)
+        least, kept, wrong = thresholds(score[counted], right[counted])
         fitted.calibration[name] = KeypointCalibration(
             keypoint=name,
             criterion=criterion,

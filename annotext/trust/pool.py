@@ -71,6 +71,7 @@ def pooled(
         rng=rng,
         said=joined["said"],
         weight=weight,
+        home=member > 0,
     )
     raw_evidence = _joined([part.raw_evidence for part in parts])
     whole = replace(learned, fitted=fitted, evidence=found, raw_evidence=raw_evidence, image_index=images, **joined)

@@ -35,8 +35,7 @@ HELD_OUT = "held-out joints"
 # Added keypoints that people decided on in review: a corrected extended file is the truth.
 REVIEWED = "reviewed"
 
-# Difference of mean scores from which reviewed points are called unlike the others. A judgement: a random tenth of the
-# demo's people differs by less than .02, its worst tenth by more than .2.
+# Difference of mean scores from which reviewed points are called unlike the others. A judgement, not a measurement.
 UNLIKE = 0.1
 
 # What COCO and MPII both label: learned from these on one of them, it serves the other.
@@ -127,7 +126,7 @@ def read_lessons(
         raise InputError(problems)
     if not lessons:
         raise AnnotextError(
-            "nothing to learn from: give --truth, --held-out or --reviewed, with --predictions made on the file"
+            "nothing to learn from: give --truth or --held-out, or --reviewed, with --predictions made on the file"
         )
     return lessons
 
@@ -160,7 +159,8 @@ def _read(
             path,
             "",
             "is an extended file",
-            "what annotext added is no truth; give the file it was made from, or --reviewed for people's decisions",
+            "what annotext added is no truth: give the file it was made from, or strip it. People's decisions go with "
+            "--reviewed",
         )
     elif asked not in made_on:
         raise InputError.single(path, "", "none of the given --predictions were made on this file as it is now", hint)
@@ -297,6 +297,7 @@ def _unlike_the_rest(path: Path, additions: Additions) -> str:
     for i, j in np.argwhere(decided).tolist():
         score[i, j] = additions.review[i, j].before.score
     predicted = (additions.source == Source.STUDENT) | (additions.source == Source.TEACHER) | decided
+    predicted &= decided.any(axis=0)
     seen, unseen = score[decided & predicted], score[~decided & predicted]
     if not len(seen) or not len(unseen) or abs(seen.mean() - unseen.mean()) <= UNLIKE:
         return ""

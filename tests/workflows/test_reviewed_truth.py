@@ -1,0 +1,272 @@
+"""`annotext calibrate --reviewed`: people's decisions as a truth, alone and beside labels of another data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pytest
+from dots import coco_document
+from learned import INPUTS, STUDENT, TAUGHT, said_about, standing_people
+from numpy.typing import NDArray
+from taught import SEEN, Taught, mpii_document, sha256_of, taught_people, write_student, write_taught
+
+from annotext.core.corrections import Correction, Point, Verdict
+from annotext.core.correctness import Criterion, tolerance
+from annotext.core.frame import columns, size_of
+from annotext.core.metrics.ranking import ece, reliability_equal_count
+from annotext.core.poses import Poses
+from annotext.core.problems import AnnotextError, InputError
+from annotext.core.skeletons import UNION21
+from annotext.core.trust import expect
+from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.formats.calibration import read_calibration
+from annotext.formats.corrections import append_corrections
+from annotext.formats.jsonio import dump_json
+from annotext.formats.predictions import read_predictions, write_predictions
+from annotext.trust.pool import MIN_DECISIONS
+from annotext.workflows.apply import apply
+from annotext.workflows.calibrate import CalibrationReport, calibrate
+from annotext.workflows.decide import decide
+from annotext.workflows.truths import LABELS, REVIEWED
+
+Cli = Callable[..., CompletedProcess[str]]
+PEOPLE, DECIDED = 700, 160
+SIGMAS = UNION21.sigma_array[UNION21.indices(TAUGHT)]
+
+
+@dataclass(frozen=True)
+class Home:
+    """A labelled file of other people, and one's own people, of whom the student is off by more than it is abroad, with
+    scores that do not tell.
+
+    others: many labelled people, to learn the pose from. truth: (N, 2, 2) px of what is `TAUGHT`, of the people of
+    `own`.
+    """
+
+    folder: Path
+    run: Path
+    abroad: Taught
+    own: Taught
+    extended: Path
+    others: Path
+    truth: NDArray[np.float64]
+
+    def calibrate(self, output: Path, **options: Any) -> CalibrationReport:
+        given = {
+            "truths": [self.abroad.annotations],
+            "predictions": [self.abroad.predictions, self.own.predictions],
+            "keypoints": TAUGHT,
+            "inputs": SEEN,
+            "poses": self.others,
+            "output": output,
+        }
+        return calibrate(self.run, **{**given, **options})
+
+    def corrected(self, folder: Path, decided: NDArray[np.intp]) -> Path:
+        """The extended file with an oracle's decisions on the people at `decided`."""
+        file = read_annotations(self.extended)
+        corrections = oracle(file, self.truth, decided)
+        append_corrections(folder / "c.jsonl", corrections, file.kind)
+        apply(self.extended, [folder / "c.jsonl"], folder / "corrected.json")
+        return folder / "corrected.json"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    folder = tmp_path_factory.mktemp("home")
+    run, abroad = write_student(folder / "run"), write_taught(folder)
+    own, parquet = folder / "coco.json", folder / "coco.parquet"
+    poses, truth = standing_people(PEOPLE, seed=50)
+    rng = np.random.default_rng(3)
+    size = poses.bbox_xywh[:, None, 2:3] / 10
+    truth = truth + 0.8 * size * rng.normal(size=truth.shape)
+    said = said_about(poses, standing_people(PEOPLE, seed=50)[1], 51)
+    score = np.clip(said.score + 0.35 * rng.normal(size=said.score.shape), 0, 1).astype(np.float32)
+    own.write_bytes(dump_json(coco_document(poses)))
+    write_predictions(parquet, [replace(said, score=score)], input_sha256=sha256_of(own), force=True)
+    others = folder / "others.json"
+    people = mpii_document(taught_people(seed=7))
+    others.write_bytes(dump_json([{**record, "image": f"other_{record['image']}"} for record in people]))
+    place = Home(folder, run, abroad, Taught(own, parquet), folder / "extended.json", others, truth)
+    place.calibrate(run / "calibration.json")
+    decide(parquet, own, place.extended, calibration=run)
+    return place
+
+
+def oracle(file: AnnotationFile, truth: NDArray[np.float64], decided: NDArray[np.intp]) -> list[Correction]:
+    """Right points are accepted; of wrong ones every other is moved, the others are rejected."""
+    additions, poses = file.additions, file.poses
+    assert additions is not None and file.header is not None
+    found: list[Correction] = []
+    limit = limits(poses)
+    for i in decided.tolist():
+        for place, keypoint in enumerate(TAUGHT):
+            j = additions.keypoints.index(keypoint)
+            x, y = additions.xy[i, j].tolist()
+            right = np.hypot(*(additions.xy[i, j] - truth[i, place])) <= limit[i, place]
+            there = truth[i, place].tolist()
+            moved = Point(there[0], there[1], 2)
+            verdict = Verdict.ACCEPT if right else Verdict.MOVE if (i + j) % 2 else Verdict.REJECT
+            found.append(
+                Correction(
+                    f"{len(found):032x}",
+                    int(poses.ids[i]),
+                    poses.file_names()[i],
+                    keypoint,
+                    verdict,
+                    Point(x, y, int(additions.visibility[i, j])),
+                    moved if verdict is Verdict.MOVE else None,
+                    "oracle",
+                    input_sha256=file.header["input_sha256"],
+                )
+            )
+    return found
+
+
+def limits(poses: Poses) -> NDArray[np.float64]:
+    """(N, 2) px, what a reviewer lets pass."""
+    unknown = np.full(len(poses), np.nan)
+    size = size_of(columns(poses, INPUTS))
+    return tolerance(Criterion.KS_OF_SIZE, SIGMAS, area=unknown, head_size=unknown, size=size)
+
+
+def judged(home: Home, calibration: Path, left: NDArray[np.intp]) -> tuple[float, float]:
+    """(ECE, share within the radius) of the points of the people at `left`."""
+    poses = read_annotations(home.own.annotations).poses
+    model = read_calibration(calibration).model
+    points = model.points(poses, read_predictions(home.own.predictions))
+    there = [points.keypoints.index(k) for k in TAUGHT]
+    part = model.parts[0]
+    _, frame = expect(part.pose_only, poses)
+    distance = np.linalg.norm(points.xy[:, there] - home.truth, axis=-1)
+    limit = tolerance(Criterion.KS_OF_SIZE, SIGMAS, area=poses.area, head_size=poses.head_size, size=frame.size)
+    score, radius = points.score[:, there], points.radius[:, there]
+    known = np.isfinite(score) & np.isin(np.arange(len(poses)), left)[:, None]
+    covered = float((distance <= radius)[known].mean())
+    return ece(reliability_equal_count(score[known], (distance <= limit)[known])), covered
+
+
+@pytest.fixture(scope="module")
+def split() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Whole images at random: reviewed people, and the others."""
+    images = np.random.default_rng(9).permutation(PEOPLE // 2)[: DECIDED // 2]
+    decided = np.isin(np.arange(PEOPLE) // 2, images)
+    return np.flatnonzero(decided), np.flatnonzero(~decided)
+
+
+@pytest.fixture(scope="module")
+def pooled(
+    home: Home, split: tuple[NDArray[np.intp], NDArray[np.intp]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, CalibrationReport]:
+    """The corrected file, the calibration that learned from it beside labels from abroad, and its report."""
+    folder = tmp_path_factory.mktemp("pooled")
+    corrected = home.corrected(folder, split[0])
+    return corrected, folder, home.calibrate(folder / "calibration.json", reviewed=[corrected])
+
+
+def test_reviewed_people_cure_what_the_other_data_set_got_wrong(
+    home: Home, split: tuple[NDArray[np.intp], NDArray[np.intp]], pooled: tuple[Path, Path, CalibrationReport]
+) -> None:
+    (before, held_before), (after, held_after) = judged(home, home.run, split[1]), judged(home, pooled[1], split[1])
+    assert before > 0.1
+    assert after < 0.6 * before
+    assert abs(held_after - 0.9) < abs(held_before - 0.9)
+
+
+def test_both_truths_are_named_in_the_file_and_its_report(pooled: tuple[Path, Path, CalibrationReport]) -> None:
+    corrected, folder, report = pooled
+    (part,) = read_calibration(folder).model.parts
+    assert part.truth.protocol == LABELS
+    (review,) = part.also
+    expected = {"protocol": REVIEWED, "file": "corrected.json", "sha256": sha256_of(corrected), "people": DECIDED}
+    assert review.to_dict() == expected
+    assert [t.protocol for t in report.truths] == [LABELS, REVIEWED]
+    assert [(k.keypoint, k.protocol) for k in report.keypoints] == [(k, p) for p in (LABELS, REVIEWED) for k in TAUGHT]
+    assert f"{corrected} (reviewed): upper_neck, head_top" in report.summary()
+
+
+def test_what_was_learned_is_named_in_the_header_of_a_file_it_decides(
+    home: Home, pooled: tuple[Path, Path, CalibrationReport], tmp_path: Path
+) -> None:
+    decide(home.own.predictions, home.own.annotations, tmp_path / "out.json", calibration=pooled[1])
+    header = json.loads((tmp_path / "out.json").read_text())["info"]["annotext"]
+    assert [t["protocol"] for t in header["calibration"]["truth"]] == [LABELS, REVIEWED]
+
+
+def test_decisions_alone_are_a_truth_where_there_are_enough(
+    home: Home,
+    split: tuple[NDArray[np.intp], NDArray[np.intp]],
+    pooled: tuple[Path, Path, CalibrationReport],
+    tmp_path: Path,
+) -> None:
+    report = home.calibrate(tmp_path / "calibration.json", truths=[], reviewed=[pooled[0]])
+    (part,) = read_calibration(tmp_path).model.parts
+    assert part.truth.protocol == REVIEWED and part.also == ()
+    # Where anchoring moves a point away from a rejected place nobody knows.
+    assert all(0.9 * DECIDED <= k.n <= DECIDED for k in report.keypoints)
+    assert judged(home, tmp_path, split[1])[0] < 0.8 * judged(home, home.run, split[1])[0]
+
+
+def test_too_few_decisions_are_told_and_leave_the_labels_alone(home: Home, tmp_path: Path) -> None:
+    corrected = home.corrected(tmp_path, np.arange(MIN_DECISIONS - 1))
+    report = home.calibrate(tmp_path / "calibration.json", reviewed=[corrected])
+    assert _same(tmp_path, home.run)
+    assert f"{MIN_DECISIONS - 1} decisions on upper_neck" in report.notes[0]
+    assert f"{MIN_DECISIONS} are needed to be heard beside labels" in report.summary()
+    with pytest.raises(InputError, match="holds too few decisions to learn from"):
+        home.calibrate(tmp_path / "other.json", truths=[], reviewed=[corrected])
+    assert not (tmp_path / "other.json").exists()
+
+
+def _same(one: Path, other: Path) -> bool:
+    return read_calibration(one).sha256 == read_calibration(other).sha256
+
+
+def test_people_that_a_queue_put_first_are_told_from_people_drawn_at_random(home: Home, tmp_path: Path) -> None:
+    additions = read_annotations(home.extended).additions
+    assert additions is not None
+    score = additions.score[:, [additions.keypoints.index(k) for k in TAUGHT]]
+    worst = np.argsort(score.sum(axis=1), kind="stable")[:DECIDED]
+    corrected = home.corrected(tmp_path, worst)
+    report = home.calibrate(tmp_path / "calibration.json", reviewed=[corrected])
+    assert any("is unlike the rest" in note and str(corrected) in note for note in report.notes)
+
+
+def test_what_cannot_be_a_review_is_refused_with_nothing_written(home: Home, tmp_path: Path) -> None:
+    corrected = home.corrected(tmp_path, np.arange(40))
+    for given, problem in (
+        ({"reviewed": [home.own.annotations]}, "is not an extended file"),
+        ({"reviewed": [home.extended]}, "holds no decision of a reviewer"),
+        (
+            {"reviewed": [corrected], "predictions": [home.abroad.predictions]},
+            "none of the given --predictions were made on the file this was extended from",
+        ),
+        ({"truths": [corrected]}, "People's decisions go with --reviewed"),
+    ):
+        with pytest.raises(AnnotextError, match=problem):
+            home.calibrate(tmp_path / "calibration.json", **given)
+    assert not (tmp_path / "calibration.json").exists()
+
+
+def test_the_command_takes_reviewed_files(
+    home: Home, pooled: tuple[Path, Path, CalibrationReport], run_cli: Cli, tmp_path: Path
+) -> None:
+    done = run_cli(
+        "calibrate", home.run, "--truth", home.abroad.annotations, "--reviewed", pooled[0],
+        "--predictions", home.abroad.predictions, "--predictions", home.own.predictions,
+        "--keypoints", ",".join(TAUGHT), "--inputs", ",".join(SEEN), "--poses", home.others,
+        "-o", tmp_path / "calibration.json", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        **pooled[2].to_dict(),
+        "output": str(tmp_path / "calibration.json"),
+    }
+    assert _same(tmp_path, pooled[1])
+    assert STUDENT.sha256 == json.loads(done.stdout)["predictor_sha256"]
