@@ -142,11 +142,14 @@ def serve(port: int, url: str, *, browser: bool, ready: Callable[[], None]) -> N
     config.graceful_timeout = 1.0  # browsers hold a stream of events open for ever
     config.errorlog = logging.getLogger("hypercorn.error")
     config.errorlog.setLevel(logging.WARNING)
+    # A browser that was closed is no news.
+    logging.getLogger("asyncio").addFilter(lambda r: "socket.send() raised" not in r.getMessage())
     set_port(port)
 
     async def until_told() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_unless_cancelled)
         for name in (signal.SIGINT, signal.SIGTERM):
             try:
                 loop.add_signal_handler(name, stop.set)
@@ -162,6 +165,12 @@ def serve(port: int, url: str, *, browser: bool, ready: Callable[[], None]) -> N
         asyncio.run(until_told())
     except OSError as error:
         raise AnnotextError(f"port {port}: {error.strerror or error}") from None
+
+
+def _unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what went wrong in the loop, but not that an open browser was cut off at the end."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 async def _announce(port: int, url: str, *, browser: bool, ready: Callable[[], None]) -> None:

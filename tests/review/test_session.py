@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -210,6 +211,12 @@ def test_decisions_are_the_command_lines_reviewers_and_ctrl_c_ends_quietly(opene
 
     process, port, extended = opened
     decision = decide_one(port, 1)
+    # A browser listens to events as long as it is open: it is open now.
+    start = {"dataset": "opened", "group_id": None, "group_slice": None, "sample_id": None, "view": None}
+    browser = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
+    asked = {"initializer": {**start, "workspace": None}, "subscription": "test", "events": ["state_update"]}
+    browser.request("POST", "/events", json.dumps(asked), {"Content-Type": "application/json"})
+    assert browser.getresponse().status == 200
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
