@@ -173,6 +173,18 @@ def test_held_out_joints_serve_keypoints_that_have_no_truth(place: Place, tmp_pa
     assert not np.allclose(score, raw.score[:, raw.skeleton.index["head_top"]], atol=0.01)
 
 
+def test_every_file_of_held_out_joints_is_named_in_the_calibration(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    more = write_taught(tmp_path / "more", seed=3)
+    files = [place.mpii.annotations, more.annotations]
+    place.hold_out(
+        tmp_path / "calibration.json", held_out=files, predictions=[place.mpii.predictions, more.predictions]
+    )
+    truth = read_calibration(tmp_path).model.truth
+    assert {t.sha256 for t in truth} == {sha256_of(f) for f in files}
+    assert {t.protocol for t in truth} == {HELD_OUT}
+
+
 def test_a_keypoint_with_a_truth_of_its_own_does_not_take_the_pooled_calibration(place: Place, tmp_path: Path) -> None:
     place.hold_out(tmp_path / "calibration.json", truths=[place.mpii.annotations], keypoints=["head_top"])
     model = read_calibration(tmp_path).model
