@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from annotext.core.problems import AnnotextError
+from annotext.review.script import BUNDLE, PLUGIN, panel_script
 from annotext.review.views import WORST
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5151  # FiftyOne's own
 # How many ports to look at for a free one.
 _NEXT = 50
-PLUGIN = Path(__file__).parent / "plugin"
 PANEL = "annotext_review"
 WORKSPACE = "review"
 # The panel needs most of the width; FiftyOne's grid stays to choose images from.
@@ -60,13 +60,13 @@ def is_free(port: int) -> bool:
 
 @contextmanager
 def plugins_folder(users: str | Path | None) -> Iterator[Path]:
-    """A folder with links to our plugin and to everything in the user's folder of plugins; gone afterwards.
+    """A folder with our plugin and links to everything in the user's folder of plugins; gone afterwards.
 
-    The user's folder is not touched. Where links are not allowed (Windows), ours is copied and the user's are left out.
+    The user's folder is not touched. Where links are not allowed (Windows), the user's are left out.
     """
     folder = Path(tempfile.mkdtemp(prefix="annotext-plugins-"))
     try:
-        _link(PLUGIN, folder / "annotext-review")
+        _copy_plugin(folder / "annotext-review")
         users = None if users is None else Path(users)
         if users is not None and users.is_dir():
             for entry in sorted(users.iterdir()):
@@ -81,11 +81,12 @@ def plugins_folder(users: str | Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)  # removes links, not what they point to
 
 
-def _link(plugin: Path, place: Path) -> None:
-    try:
-        place.symlink_to(plugin, target_is_directory=True)
-    except OSError:
-        shutil.copytree(plugin, place)
+def _copy_plugin(place: Path) -> None:
+    # FiftyOne does not follow links to single files of a plugin.
+    place.mkdir()
+    for name in ("fiftyone.yml", "__init__.py"):
+        shutil.copyfile(PLUGIN / name, place / name)
+    (place / BUNDLE).write_text(panel_script(), encoding="utf-8")
 
 
 def users_plugins(fo: Any) -> str | None:

@@ -21,7 +21,8 @@ from reviewed import write_extended_people
 
 from annotext.core.problems import AnnotextError
 from annotext.review.journal import journal_folder, read_journals
-from annotext.review.session import LOOPBACK, PLUGIN, check_port, is_free, name_of, plugins_folder
+from annotext.review.script import BUNDLE, PLUGIN
+from annotext.review.session import LOOPBACK, check_port, is_free, name_of, plugins_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # The App imports FiftyOne and starts; longer on a busy machine.
@@ -66,7 +67,7 @@ def test_the_users_plugins_come_along_and_their_folder_is_not_touched(tmp_path: 
         assert (folder / "annotext-review" / "panel.js").is_file()
     assert not folder.exists()
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
-    assert (PLUGIN / "panel.js").is_file()
+    assert (PLUGIN / "fiftyone.yml").is_file()
 
 
 def test_the_folder_of_plugins_goes_also_when_the_session_fails(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_everything_the_plugin_registers_is_in_its_manifest(fo: ModuleType) -> N
     import yaml
 
     manifest = yaml.safe_load((PLUGIN / "fiftyone.yml").read_text())
-    assert (PLUGIN / manifest["js_bundle"]).is_file()
+    assert manifest["js_bundle"] == BUNDLE
 
     from annotext.review import plugin
 
