@@ -75,7 +75,9 @@ def isotonic(
     from sklearn.isotonic import IsotonicRegression
 
     edge = 1 / (len(logit) + 2)
-    fitted = IsotonicRegression(y_min=edge, y_max=1 - edge).fit(logit, right, sample_weight=weight).predict(logit)
+    # The fit takes values that differ by rounding for one, their mean: the outermost must not be outside of its range.
+    curve = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip")
+    fitted = curve.fit(logit, right, sample_weight=weight).predict(logit)
     score, block, size = np.unique(fitted, return_inverse=True, return_counts=True)
     if weight is None:
         return np.bincount(block, weights=logit) / size, score
@@ -101,7 +103,8 @@ def radius(
     else:
         reach = np.array([_weighted_quantile(error[p], weight[p]) for p in parts])
         share = [weight[p].sum() for p in parts]
-    falling = IsotonicRegression(increasing=False).fit(middle, reach, sample_weight=share)
+    # Bins of one score have means that differ by rounding; see `isotonic`.
+    falling = IsotonicRegression(increasing=False, out_of_bounds="clip").fit(middle, reach, sample_weight=share)
     knots = np.unique(middle)
     return knots, np.minimum.accumulate(falling.predict(knots)).astype(np.float64)
 

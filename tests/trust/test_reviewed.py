@@ -12,7 +12,7 @@ from annotext.core.correctness import Criterion
 from annotext.core.evidence import Evidence
 from annotext.core.metrics.ranking import ece, reliability_equal_count
 from annotext.core.poses import Additions, Decision, Estimate, Reason, Review, Source
-from annotext.trust.curves import Curves, radius
+from annotext.trust.curves import Curves, isotonic, radius
 from annotext.trust.fit import fit_calibration
 from annotext.trust.reviewed import Reviewed
 
@@ -126,6 +126,20 @@ def test_a_radius_of_weighed_points_counts_their_weight() -> None:
     assert radius(score, error, np.where(error == 20, 5.0, 1.0))[1].tolist() == [20.0]
     # Of 45.5 + 2.5 that is 43.2: the nearest 17 weigh 42.5, the nearest 18 weigh 43.5.
     assert radius(score, error, np.where(error <= 17, 2.5, 1.0))[1].tolist() == [18.0]
+
+
+@pytest.mark.parametrize("surest", [350, 233])
+def test_a_radius_is_a_number_where_many_points_have_one_score(surest: int) -> None:
+    score = np.concatenate([np.linspace(0.2, 0.9, 466 - surest), np.full(surest, 1 - 1 / 467)])
+    for error in (np.linspace(1, 0, 466), np.zeros(466)):
+        knots, reach = radius(score, error)
+        assert np.isfinite(reach).all() and (np.diff(reach) <= 0).all() and (np.diff(knots) > 0).all()
+
+
+def test_a_curve_is_a_number_where_the_surest_logits_differ_by_rounding() -> None:
+    logit = np.concatenate([np.linspace(-2, 2, 50), [np.nextafter(2, 3), np.nextafter(np.nextafter(2, 3), 3)]])
+    knots, score = isotonic(logit, logit > 0)
+    assert np.isfinite(score).all() and (np.diff(score) > 0).all() and (np.diff(knots) > 0).all()
 
 
 def test_points_of_unknown_error_are_no_part_of_the_radius() -> None:
