@@ -11,6 +11,9 @@ PREDICTIONS_HELP = (
     "What predictors said about the file (annotext predict, extend --predictions): then disagreement is shown. "
     "May be repeated."
 )
+QUEUE_HELP = (
+    "A queue file of the extended file (annotext review queue -o): a view `queue` shows its people in its order."
+)
 AUDIT_HELP = "How many added points the random audit has; their share of wrong ones estimates that of all."
 
 
@@ -26,6 +29,7 @@ def build(
     predictions: Annotated[
         list[Path] | None, typer.Option("--predictions", help=PREDICTIONS_HELP, readable=False)
     ] = None,
+    queue: Annotated[Path | None, typer.Option("--queue", help=QUEUE_HELP, readable=False)] = None,
     audit: Annotated[int, typer.Option("--audit", min=0, help=AUDIT_HELP)] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the random audit.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -47,6 +51,7 @@ def build(
         name=name,
         overwrite=overwrite,
         predictions=predictions or (),
+        queue=queue,
         audit=audit,
         seed=seed,
         progress=people_progress,

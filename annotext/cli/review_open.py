@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,10 @@ def open_(
     reviewer: Annotated[
         str | None, typer.Option("--reviewer", help="Whose decisions these are. Default: your login name.")
     ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option("--journal", help="The folder your decisions are kept in.  [default: beside the extended file]"),
+    ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:
     """Open a dataset for review in your browser; Ctrl-C ends it.
@@ -27,4 +32,4 @@ def open_(
     from annotext.cli.output import notes
     from annotext.workflows.review_open import open_review
 
-    open_review(name, notes.print, port=port, reviewer=reviewer, browser=not no_browser)
+    open_review(name, notes.print, port=port, reviewer=reviewer, journal=journal, browser=not no_browser)

@@ -47,7 +47,7 @@ def build_dataset(
         fo.delete_dataset(unfinished)
     dataset = fo.Dataset(unfinished, persistent=False)
     try:
-        _declare(dataset, fo)
+        _declare(dataset, fo, queue=shown.queue is not None)
         images = sorted(set(shown.poses.image_index.tolist()))
         dataset.add_samples(
             _counted(samples(shown, fo), len(images), progress),
@@ -64,6 +64,7 @@ def build_dataset(
             audit=int(shown.audit.sum()),
             seed=audit_seed,
             disagreement=bool((shown.disagreement >= 0).any()),
+            queued=None if shown.queue is None else len(shown.queue),
         )
         if overwrite and fo.dataset_exists(name):
             fo.delete_dataset(name)
@@ -83,7 +84,7 @@ def _counted(items: Iterator[Any], total: int, progress: Callable[[int, int], No
             progress(i + 1, total)
 
 
-def _declare(dataset: Any, fo: Any) -> None:
+def _declare(dataset: Any, fo: Any, *, queue: bool) -> None:
     """Say all fields at once: FiftyOne would look for new ones in every sample."""
     for name, kind in (
         ("image_index", fo.IntField),
@@ -126,6 +127,10 @@ def _declare(dataset: Any, fo: Any) -> None:
     }.items():
         _list(dataset, f"{PEOPLE}.keypoints.{name}", kind, fo)
     _list(dataset, f"{CANDIDATES}.keypoints.reason", fo.StringField, fo)
+    if queue:
+        _list(dataset, f"{PEOPLE}.keypoints.queued", fo.StringField, fo)
+        for path in ("queue_rank", f"{PEOPLE}.keypoints.queue_rank", f"{CANDIDATES}.keypoints.queue_rank"):
+            dataset.add_sample_field(path, fo.IntField)
     for path in (f"{PEOPLE}.keypoints", f"{HUMAN}.keypoints", f"{CANDIDATES}.keypoints", f"{BOXES}.detections"):
         dataset.add_sample_field(f"{path}.person", fo.IntField)
 

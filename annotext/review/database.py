@@ -105,7 +105,7 @@ def check_uri(uri: str) -> None:
             f"no MongoDB answers at {shown} (FIFTYONE_DATABASE_URI): is it running, and may this machine reach it? "
             "Without the variable FiftyOne starts a database of its own"
         ) from None
-    except PyMongoError as error:
+    except (PyMongoError, ValueError) as error:  # a port that is none is a ValueError
         if getattr(error, "code", None) == _UNAUTHORISED:
             return  # may not list databases; what FiftyOne needs will show
         raise AnnotextError(f"the MongoDB at {shown} (FIFTYONE_DATABASE_URI) cannot be used: {error}") from None
@@ -152,7 +152,7 @@ def _start(folder: Path) -> Any:
     """FiftyOne's service around the embedded mongod of `folder`: one that runs already, or a new one.
 
     FiftyOne as it is attaches to any database of the user that runs, whatever folder it holds; two projects with a
-    FIFTYONE_DATABASE_DIR each would meet in the first one's.
+    FIFTYONE_DATABASE_DIR each would meet in the first one's. Raises AnnotextError with the reason if it does not start.
     """
     from fiftyone.core import service
     from fiftyone.service.util import find_processes_by_args

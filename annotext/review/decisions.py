@@ -15,6 +15,7 @@ itself was made anew and a point is elsewhere now, a decision on the old one is 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ from annotext.review.journal import in_order, journal_name, make_journal_folder,
 from annotext.review.shown import AS_BUILT, TAGS, Layout, Sample, Shown, shown
 
 COLLECTION = "annotext_decisions"
+# Environment variable: another folder for the journals, for who shares a database but not the extended file's folder.
+JOURNAL = "ANNOTEXT_JOURNAL"
 # Where `dataset.info` says what it was built of.
 INFO = "annotext"
 # A database that is there answers in milliseconds; one that is not must not keep a reviewer waiting.
@@ -71,6 +74,11 @@ def review_info(dataset: Any) -> Mapping[str, Any]:
     return info
 
 
+def journal_of(info: Mapping[str, Any]) -> Path:
+    """The folder of the journals that this process reads and writes: the dataset's, unless `JOURNAL` says another."""
+    return Path(os.environ.get(JOURNAL) or info["journal"])
+
+
 def dataset_key(info: Mapping[str, Any]) -> str:
     """Under which the database keeps the decisions: see the module."""
     return f"{info['input_sha256']} {info['extended']}"
@@ -88,7 +96,7 @@ def record(dataset: Any, corrections: Sequence[Correction]) -> Recorded:
     if not corrections:
         return Recorded(0, True)
     _check(dataset, info, corrections)
-    folder = Path(info["journal"])
+    folder = journal_of(info)
     make_journal_folder(folder)
     append_corrections(folder / journal_name(corrections[0].reviewer), corrections, info["kind"])
     key = dataset_key(info)
@@ -117,7 +125,7 @@ def decisions(dataset: Any) -> list[Correction]:
             found = _said(info)
     except PyMongoError as error:
         raise AnnotextError(f"FiftyOne's database does not answer: {error}") from None
-    return in_order([*found, *read_journals(info["journal"])[0]])
+    return in_order([*found, *read_journals(journal_of(info))[0]])
 
 
 def decisions_on(dataset: Any, persons: Sequence[int]) -> list[Correction]:
@@ -142,7 +150,7 @@ def refresh(dataset: Any, sample_ids: Sequence[str] | None = None) -> None:
                 _show(dataset, {"_id": {"$in": [ObjectId(i) for i in sample_ids]}})
             return
         with pymongo.timeout(BULK_SECONDS):
-            _insert(info, read_journals(info["journal"])[0])
+            _insert(info, read_journals(journal_of(info))[0])
             _behind.discard(dataset_key(info))
             persons = _decisions().distinct("person", {"dataset": dataset_key(info)})
             # Those that show a decision which is gone, too.

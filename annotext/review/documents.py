@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from annotext.core.doubt import below_limit, expected_wrong, lowest_score, to_review, undecided
 from annotext.core.plausibility import Oddity
 from annotext.core.poses import Additions, Decision, Poses, Source
+from annotext.formats.queue import QueuedPerson
 
 PEOPLE, HUMAN, CANDIDATES, BOXES = "people", "human", "candidates", "boxes"
 HUMAN_SOURCE = "human"
@@ -29,7 +30,8 @@ class Shown:
     poses: in the grown skeleton, labelled and written points. additions: of its A last keypoints. own: of the others,
     where people without labels were labelled whole. limits: (A,), NaN where there is none. disagreement: (N,), NaN
     where unknown. oddities: of these people. audit: (N, K) bool, the points of the random audit. images: I paths;
-    sizes: I (width, height) in pixels; both None for images that are not shown.
+    sizes: I (width, height) in pixels; both None for images that are not shown. queue: of these people, in order, if
+    there is one.
     """
 
     poses: Poses
@@ -41,6 +43,7 @@ class Shown:
     images: Sequence[Path | None]
     sizes: Sequence[tuple[int, int] | None]
     own: Additions | None = None
+    queue: Sequence[QueuedPerson] | None = None
 
 
 def samples(shown: Shown, fo: Any) -> Iterator[Any]:
@@ -138,6 +141,8 @@ class _People:
             self.findings[oddity.row].append(str(oddity))
             self.explained[oddity.row].append(oddity.explained())
 
+        self.queued = None if shown.queue is None else {p.id: (i, p.keypoints) for i, p in enumerate(shown.queue, 1)}
+
         self.has_human: list[bool] = np.asarray(human.any(axis=1)).tolist()
         self.has_candidates: list[bool] = np.asarray(withheld.any(axis=1)).tolist()
         self.has_points: list[bool] = np.asarray(poses.labelled.any(axis=1) | withheld.any(axis=1)).tolist()
@@ -164,6 +169,7 @@ class _People:
             below=self.below[row],
             withheld=self.withheld[row],
             audit=self.audit[row],
+            **self._in_queue(row, names=True),
         )
 
     def human(self, row: int, index: int, size: tuple[int, int], fo: Any) -> Any:
@@ -185,7 +191,15 @@ class _People:
             reviewed=self.reviewed[row],
             below=self.below[row],
             withheld=self.withheld[row],
+            **self._in_queue(row, names=False),
         )
+
+    def _in_queue(self, row: int, *, names: bool) -> dict[str, Any]:
+        """A person's place in the queue, and the points it is about; nothing where there is no queue."""
+        if self.queued is None:
+            return {}
+        rank, keypoints = self.queued.get(self.ids[row], (None, ()))
+        return {"queue_rank": rank, **({"queued": list(keypoints)} if names else {})}
 
     def box(self, row: int, index: int, size: tuple[int, int], fo: Any) -> Any:
         left, top, width, height = (self.bbox[row] / [*size, *size]).tolist()
@@ -193,7 +207,9 @@ class _People:
         return fo.Detection(label=label, index=index, bounding_box=[left, top, width, height], person=self.ids[row])
 
     def of_image(self, rows: Sequence[int]) -> dict[str, Any]:
+        ranks = [r for row in rows if (r := self._in_queue(row, names=False).get("queue_rank"))]
         return {
+            **({} if self.queued is None else {"queue_rank": min(ranks, default=None)}),
             "lowest": min((v for r in rows if (v := self.lowest[r]) is not None), default=None),
             "expected_wrong": float(sum(self.wrong[r] for r in rows)),
             "disagreement": max((v for r in rows if (v := self.disagreement[r]) is not None), default=None),

@@ -17,7 +17,7 @@ from annotext.core.corrections import Correction, Point, Verdict, last_said
 from annotext.core.poses import Decision, Source
 from annotext.core.problems import AnnotextError
 from annotext.review.shown import AS_BUILT
-from annotext.review.views import AUDIT, WITHHELD, below_view
+from annotext.review.views import AUDIT, QUEUE, WITHHELD, below_view
 
 # A reviewer who says nothing for so long is away: the time does not count. Hard points take half a minute.
 PAUSE_SECONDS = 120.0
@@ -94,20 +94,27 @@ def queue(
     for sample, labels in samples:
         of_sample = []
         for label in labels:
-            left = len(_audit(label, names, added)) if view == AUDIT else len(asked(label, view, added))
-            if view != AUDIT and not _special(view, added):
+            if view in _LISTED:
+                left = len(_unjudged(label, _LISTED[view], names, added))
+            elif _special(view, added):
+                left = len(asked(label, view, added))
+            else:
                 left = int(label["left"] or 0)
-            lowest = label["lowest"]
+            first = label["queue_rank"] if view == QUEUE else label["lowest"]
             if left or everybody:
-                of_sample.append((not left, 1.0 if lowest is None else lowest, int(label["person"]), left))
-        rows += [Row(sample, person, left) for _, _, person, left in sorted(of_sample)]
-    return rows
+                of_sample.append((not left, 1.0 if first is None else first, int(label["person"]), left))
+        rows += [(first, Row(sample, person, left)) for _, first, person, left in sorted(of_sample)]
+    if view == QUEUE:  # two people of an image may stand far apart in it
+        rows.sort(key=lambda r: r[0])
+    return [row for _, row in rows]
 
 
 def fields(view: str | None, added: Sequence[str]) -> tuple[str, ...]:
     """What `queue` needs of a label; the less, the faster."""
     if view == AUDIT:
         return ("person", "lowest", "audit", "reviewed")
+    if view == QUEUE:
+        return ("person", "queue_rank", "queued", "reviewed")
     if _special(view, added):
         return ("person", "lowest", "below", "withheld")
     return ("person", "lowest", "left")
@@ -117,10 +124,14 @@ def _special(view: str | None, added: Sequence[str]) -> bool:
     return view == WITHHELD or keypoint_of_view(view, added) is not None
 
 
-def _audit(label: _Label, names: Sequence[str], added: Sequence[str]) -> list[str]:
-    """The person's points of the random audit that nobody judged."""
+# Views about points that the labels name in a list of their own.
+_LISTED = {AUDIT: "audit", QUEUE: "queued"}
+
+
+def _unjudged(label: _Label, field: str, names: Sequence[str], added: Sequence[str]) -> list[str]:
+    """Of the person's points that a field lists, those that nobody judged."""
     judged = dict(zip(names, label["reviewed"] or (), strict=False))
-    return [k for k in label["audit"] or () if k in added and not judged.get(k)]
+    return [k for k in label[field] or () if k in added and not judged.get(k)]
 
 
 def as_built(label: _Label | None) -> _Label | None:
@@ -167,10 +178,10 @@ def to_ask(
 ) -> list[str]:
     """The keypoints a reviewer is asked about, whoever has decided on them already; the least sure first.
 
-    points: of `estimates`. Of a view about one keypoint that one, of the audit its points, else all those asked about,
-    written below their limit, or withheld.
+    points: of `estimates`. Of a view about one keypoint that one, of the audit and the queue their points, else all
+    those asked about, written below their limit, or withheld.
     """
-    audit = set(label.get("audit") or ())
+    listed = None if view not in _LISTED else set(label.get(_LISTED[view]) or ())
     only = keypoint_of_view(view, list(points))
     chosen = []
     for name, point in points.items():
@@ -179,8 +190,8 @@ def to_ask(
         limit = limits.get(name)
         below = point["source"] in _PREDICTED and limit is not None and point["score"] < limit
         open_ = point["kind"] == "candidate" or point["decision"] == Decision.ASK or below
-        if view == AUDIT:
-            open_ = name in audit
+        if listed is not None:
+            open_ = name in listed
         elif only is not None:
             open_ = open_ and name == only
         elif view == WITHHELD:

@@ -33,6 +33,11 @@ PANEL = "annotext_review"
 WORKSPACE = "review"
 # The panel needs most of the width; FiftyOne's grid stays to choose images from.
 _SIZES = [0.3, 0.7]
+# FiftyOne's zoom of the grid, 0 to 10: two or three images stand in a row beside the panel. The dots it draws have the
+# same size on every image; on smaller ones they would cover the people.
+GRID_ZOOM = 8
+# FiftyOne's server migrates and looks around before it answers: longer on a busy machine than hypercorn's minute.
+START_SECONDS = 600.0
 _BROWSER_LESS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
@@ -113,6 +118,11 @@ def save_workspace(dataset: Any, fo: Any) -> str:
     return fo.core.utils.to_slug(WORKSPACE)
 
 
+def fit_grid(fo: Any) -> None:
+    """Let images in the grid be large enough for the dots on them, in this process's Apps."""
+    fo.app_config.grid_zoom = GRID_ZOOM
+
+
 def address(dataset: Any, port: int, workspace: str, fo: Any) -> str:
     """Where a browser finds the review: the dataset, its view of the worst first if it has one, and the panel."""
     query = [f"workspace={workspace}"]
@@ -137,9 +147,11 @@ def serve(port: int, url: str, *, browser: bool, ready: Callable[[], None]) -> N
     from fiftyone.server.events import set_port
     from hypercorn.asyncio import serve as listen
     from hypercorn.config import Config
+    from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
     config = Config()
     config.bind = [f"{LOOPBACK}:{port}"]
+    config.startup_timeout = START_SECONDS
     config.graceful_timeout = 1.0  # browsers hold a stream of events open for ever
     config.errorlog = logging.getLogger("hypercorn.error")
     config.errorlog.setLevel(logging.WARNING)
@@ -166,6 +178,8 @@ def serve(port: int, url: str, *, browser: bool, ready: Callable[[], None]) -> N
         asyncio.run(until_told())
     except OSError as error:
         raise AnnotextError(f"port {port}: {error.strerror or error}") from None
+    except (LifespanFailureError, LifespanTimeoutError) as error:
+        raise AnnotextError(f"FiftyOne's App did not start, or did not stop: {error}") from None
 
 
 def _unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -215,7 +215,8 @@ def _write(
 
 def _no_candidates(label: _Label) -> _Label:
     """A label of candidates without points, of a person who had none: it is there only because of decisions."""
-    kept = ("_cls", "attributes", "index", "person", "source", "decision", "radius_px", "reviewed", "below", "withheld")
+    kept = ("_cls", "attributes", "index", "person", "queue_rank")
+    kept += ("source", "decision", "radius_px", "reviewed", "below", "withheld")
     points = len(label["points"])
     return {
         **copy.deepcopy({k: label[k] for k in kept if k in label}),

@@ -13,7 +13,7 @@ from annotext.core.skeleton import Skeleton
 from annotext.review.documents import BOXES, CANDIDATES, HUMAN, PEOPLE
 
 WORST, DISAGREE, IMPLAUSIBLE, WITHHELD = "worst first", "predictors disagree", "implausible", "withheld"
-AUDIT, DECIDED = "random audit", "decided"
+AUDIT, DECIDED, QUEUE = "random audit", "decided", "queue"
 
 # Told apart by people with red-green blindness too, on skin and on grass (Okabe and Ito's palette, 2008).
 ADDED_COLOUR, HUMAN_COLOUR, CANDIDATE_COLOUR, BOX_COLOUR = "#E69F00", "#56B4E9", "#CC79A7", "#BBBBBB"
@@ -26,6 +26,7 @@ DESCRIPTIONS = {
     "to_review": "Points still to be decided: asked about, below their limit, or withheld.",
     "decided": "Points a reviewer has decided about.",
     "audit": "Whether a point of the random audit is on this image.",
+    "queue_rank": "The place in the queue of the first of its people, from 1.",
     "image_index": "The image's position in the annotation file.",
     PEOPLE: "Everybody with keypoints: labelled and added points, lines to added ones orange.",
     HUMAN: "What a person labelled; never changes.",
@@ -39,15 +40,18 @@ def below_view(keypoint: str) -> str:
     return f"{keypoint} below its limit"
 
 
-def save_views(dataset: Any, added: Sequence[str], *, audit: int, seed: int, disagreement: bool) -> list[str]:
+def save_views(
+    dataset: Any, added: Sequence[str], *, audit: int, seed: int, disagreement: bool, queued: int | None = None
+) -> list[str]:
     """Save the views of a dataset, in the order a reviewer wants them; their names.
 
     added: the keypoints that may be reviewed. audit: points in the random audit, drawn by `seed`. disagreement: whether
-    any is known.
+    any is known. queued: people of a queue file, if there is one.
     """
-    views: dict[str, tuple[Any, str]] = {
-        WORST: (worst_first(dataset), "Images with most wrong points to expect first.")
-    }
+    views: dict[str, tuple[Any, str]] = {}
+    if queued is not None:
+        views[QUEUE] = (in_queue(dataset), f"The {queued} people of the queue file, in its order.")
+    views[WORST] = (worst_first(dataset), "Images with points to review, most wrong ones to expect first.")
     for keypoint in added:
         views[below_view(keypoint)] = (
             below_limit(dataset, keypoint),
@@ -75,10 +79,17 @@ def save_views(dataset: Any, added: Sequence[str], *, audit: int, seed: int, dis
 
 
 def worst_first(dataset: Any) -> Any:
-    """Samples with an undecided added point, most wrong points to expect first."""
+    """Samples with points to review, most wrong points to expect first; those with withheld ones only come last."""
     from fiftyone import ViewField as F
 
-    return dataset.match(F("expected_wrong") > 0).sort_by("expected_wrong", reverse=True)
+    return dataset.match(F("to_review") > 0).sort_by("expected_wrong", reverse=True)
+
+
+def in_queue(dataset: Any) -> Any:
+    """People of the queue, with their candidates; the image of the first one first."""
+    from fiftyone import ViewField as F
+
+    return _of_people(dataset, F("queue_rank") != None).sort_by("queue_rank")  # noqa: E711
 
 
 def below_limit(dataset: Any, keypoint: str) -> Any:
@@ -166,6 +177,8 @@ def dress(dataset: Any, skeleton: Skeleton, fo: Any) -> None:
     )
     for path, description in DESCRIPTIONS.items():
         field = dataset.get_field(path)
+        if field is None:  # there is no queue
+            continue
         field.description = description
         field.save()
     dataset.save()

@@ -22,6 +22,7 @@ from annotext.core.problems import InputError, Problem
 from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.jsonio import no_collecting
 from annotext.formats.predictions import read_predictions, read_predictions_header
+from annotext.formats.queue import QueuedPerson, read_queue
 from annotext.predictors.images import find_missing, image_path, pointer_to, used_images
 from annotext.review.build import build_dataset, check_name
 from annotext.review.database import connect
@@ -90,6 +91,7 @@ def build_review(
     name: str | None = None,
     overwrite: bool = False,
     predictions: Sequence[Path] = (),
+    queue: Path | None = None,
     audit: int = AUDIT,
     seed: int = 0,
     progress: Callable[[str], AbstractContextManager[Progress]] | None = None,
@@ -98,18 +100,19 @@ def build_review(
 
     images: folder that the file's image names are relative to. name: of the dataset; the file's stem where it is left
     out. overwrite: replace a dataset of that name; decisions do not live in it and are shown again. predictions: what
-    predictors said about the file, for disagreement. audit: how many predicted, written points the random audit has,
-    drawn by `seed` without replacement.
+    predictors said about the file, for disagreement. queue: a queue file of it (docs/queue.md), whose people get a view
+    of their own. audit: how many predicted, written points the random audit has, drawn by `seed` without replacement.
 
     Raises InputError or AnnotextError, before a database is touched: a file that is not extended, images that are not
-    there, cannot be read or have another size than the file says, predictions of another file; then: no database, a
-    name that is taken. A dataset is there whole or not at all.
+    there, cannot be read or have another size than the file says, predictions or a queue of another file; then: no
+    database, a name that is taken. A dataset is there whole or not at all.
     """
     file = read_annotations(extended)
     if file.additions is None or file.header is None:
         raise InputError.single(extended, "", "is not an extended file", "annotext extend makes one")
     paths, sizes, notes = _images(file, images)
     said = _predictions(file, predictions)
+    queued = None if queue is None else _queued(file, queue)
     additions = file.additions
     poses = _with_whole_poses(file)
     limits = add_limits(additions.keypoints, file.header)
@@ -124,6 +127,7 @@ def build_review(
         images=paths,
         sizes=sizes,
         own=None if file.pseudo is None else file.pseudo.own,
+        queue=queued,
     )
     name = extended.stem if name is None else name
     info = _info(file, additions.keypoints, images, shown, seed)
@@ -200,6 +204,23 @@ def _predictions(file: AnnotationFile, paths: Sequence[Path]) -> list[Prediction
     if problems:
         raise InputError(problems)
     return said
+
+
+def _queued(file: AnnotationFile, path: Path) -> tuple[QueuedPerson, ...]:
+    """The people of a queue file. Raises InputError if it is not of this extended file."""
+    assert file.additions is not None
+    people = read_queue(path, extended_sha256=file.sha256).people
+    known, added = set(file.poses.ids.tolist()), set(file.additions.keypoints)
+    problems = []
+    for i, person in enumerate(people):
+        if person.id not in known:
+            problems.append(Problem(str(path), f"people[{i}].id", f"{person.id} is nobody in {file.path}"))
+        if others := [k for k in person.keypoints if k not in added]:
+            wrong = f"{', '.join(others)} was not added in {file.path}"
+            problems.append(Problem(str(path), f"people[{i}].keypoints", wrong))
+    if problems:
+        raise InputError(problems)
+    return people
 
 
 def _with_whole_poses(file: AnnotationFile) -> Poses:

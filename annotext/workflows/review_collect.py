@@ -116,11 +116,11 @@ def _of_dataset(name: str) -> tuple[list[Correction], tuple[Problem, ...], Kind,
             f"there is no dataset {name!r}; `annotext review status` lists them, and --journal EXTENDED collects "
             "without one"
         )
-    from annotext.review.decisions import decisions, review_info
+    from annotext.review.decisions import decisions, journal_of, review_info
 
     dataset = fo.load_dataset(name)
     info = review_info(dataset)
-    return decisions(dataset), read_journals(info["journal"])[1], info["kind"], Path(info["extended"])
+    return decisions(dataset), read_journals(journal_of(info))[1], info["kind"], Path(info["extended"])
 
 
 def _of_journals(place: Path) -> tuple[list[Correction], tuple[Problem, ...], Kind, Path]:

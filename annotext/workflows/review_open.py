@@ -5,15 +5,16 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from annotext.core.problems import AnnotextError
 from annotext.review import session
 from annotext.review.database import connect
-from annotext.review.decisions import refresh
+from annotext.review.decisions import JOURNAL, journal_of, refresh
 from annotext.review.desk import REVIEWER
+from annotext.review.journal import make_journal_folder
 
 INFO = "annotext"
 SETTINGS = {
@@ -29,24 +30,31 @@ def open_review(
     *,
     port: int = session.DEFAULT_PORT,
     reviewer: str | None = None,
+    journal: Path | None = None,
     browser: bool = True,
 ) -> None:
     """Serve the App for the dataset `name` on this machine's loopback until Ctrl-C.
 
     say: gets what the user is to read, in rich markup. reviewer: whose decisions they are; the login name where it is
-    None. browser: open one if there is a screen.
+    None. journal: the folder of this session's journals; beside the extended file where it is None. browser: open one
+    if there is a screen.
 
     Raises AnnotextError for an unknown dataset (naming those that annotext built), one that annotext did not build, a
-    port that is taken (naming a free one), and whatever keeps FiftyOne from its database.
+    port that is taken (naming a free one), journals that cannot be kept, and whatever keeps FiftyOne from its database.
     """
     who = session.name_of(login_name() if reviewer is None else reviewer)
     session.check_port(port)
+    if journal is not None:
+        make_journal_folder(journal.resolve())
+        os.environ[JOURNAL] = str(journal.resolve())
     # FiftyOne reads these when it is imported, so they come first.
     os.environ[REVIEWER] = who
     os.environ |= SETTINGS
     say("Starting FiftyOne…")
     fo = connect()
     dataset = find(name, fo)
+    check_journal(dataset.info[INFO])
+    session.fit_grid(fo)
     refresh(dataset)  # what only the journals have is shown, too
     info = dataset.info[INFO]
     for note in changes(info):
@@ -55,7 +63,7 @@ def open_review(
         fo.config.plugins_dir = str(folder)
         url = session.address(dataset, port, session.save_workspace(dataset, fo), fo)
         session.serve(port, url, browser=browser, ready=lambda: say(_welcome(dataset, url, who, info)))
-    say(f"Ended. Everything decided is in {info['journal']}; `annotext review status {name}` sums it up.")
+    say(f"Ended. Everything decided is in {journal_of(info)}; `annotext review status {name}` sums it up.")
 
 
 def find(name: str, fo: Any) -> Any:
@@ -68,6 +76,17 @@ def find(name: str, fo: Any) -> Any:
     )
     those = f"; there are {', '.join(built)}" if built else ""
     raise AnnotextError(f"{what}{those}. `annotext review build EXTENDED --images DIR --name NAME` makes one")
+
+
+def check_journal(info: Mapping[str, Any]) -> None:
+    """Raises AnnotextError if decisions could not be kept in the dataset's journals from here."""
+    folder = journal_of(info)
+    place = folder if folder.exists() else folder.parent
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise AnnotextError(
+            f"decisions cannot be kept in {folder}: {place} is not a folder that can be written here. --journal DIR "
+            "keeps yours elsewhere; the shared database gets them all the same"
+        )
 
 
 def changes(info: dict[str, Any]) -> list[str]:
@@ -102,7 +121,7 @@ def _welcome(dataset: Any, url: str, who: str, info: dict[str, Any]) -> str:
         [
             f"[bold]{url}[/bold]",
             f"{left:,} added points to review in {dataset.name}; decisions are {who}'s, saved one by one in "
-            f"{info['journal']}",
+            f"{journal_of(info)}",
             "First: look at the highlighted point in the Review panel and press [bold]A[/bold] if it is right, "
             "[bold]R[/bold] if it is wrong, or drag it to its place; [bold]?[/bold] shows all keys. "
             "[bold]Ctrl-C[/bold] here ends the session.",

@@ -169,7 +169,7 @@ def review_status(name: str | None = None) -> ReviewStatusReport:
 
 
 def _status(dataset: Any) -> tuple[DatasetStatus, Sequence[Problem]]:
-    from annotext.review.decisions import decisions, refresh, review_info
+    from annotext.review.decisions import decisions, journal_of, refresh, review_info
     from annotext.review.journal import read_journals
 
     info = review_info(dataset)
@@ -203,7 +203,7 @@ def _status(dataset: Any) -> tuple[DatasetStatus, Sequence[Problem]]:
         audit=audit,
         notes=tuple(notes),
     )
-    return status, read_journals(info["journal"])[1]
+    return status, read_journals(journal_of(info))[1]
 
 
 def _file(info: Any, notes: list[str]) -> AnnotationFile | None:

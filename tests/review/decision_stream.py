@@ -1,7 +1,7 @@
 """A reviewer in a process of their own: `python decision_stream.py DATASET REVIEWER EXTENDED START SEED N`.
 
 Prints "ready", waits for the file START, records N decisions on the people of the first image, one by one, and prints
-"safe ID" for each when `record` has returned.
+"safe ID" for each when `record` has returned. A dataset that is not there is built.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ from annotext.review.database import connect
 
 def main() -> None:
     name, reviewer, extended, start, seed, n = sys.argv[1:]
-    dataset = connect().load_dataset(name)
+    fo = connect()
     from annotext.review.decisions import record
+    from annotext.workflows.review_build import build_review
+
+    if not fo.dataset_exists(name):
+        build_review(Path(extended), Path(extended).parent / "images", name=name)
+    dataset = fo.load_dataset(name)
 
     file = read_annotations(extended)
     assert file.additions is not None

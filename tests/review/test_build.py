@@ -22,6 +22,7 @@ from annotext.core.skeletons import COCO17, MPII16, UNION21
 from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.extended import write_extended
 from annotext.formats.predictions import write_predictions
+from annotext.formats.queue import QueuedPerson, QueueFile, write_queue
 from annotext.formats.unlabelled import Unlabelled
 
 WIDTH, HEIGHT = 640, 480
@@ -117,6 +118,11 @@ def built(
     build_review(extended, extended.parent / "images", name=name, predictions=said, audit=10, seed=3)
     yield fo.load_dataset(name), read_annotations(extended)
     fo.delete_dataset(name)
+
+
+@pytest.fixture(scope="module")
+def extended(fo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_extended(tmp_path_factory.mktemp("people"), "coco")
 
 
 def labels_of(dataset: Any, field: str) -> dict[int, tuple[Any, Any]]:
@@ -272,7 +278,83 @@ def test_worst_first_begins_with_most_wrong_points_to_expect(built: tuple[Any, A
     dataset, _ = built
     values = dataset.load_saved_view("worst first").values("expected_wrong")
     assert values == sorted(values, reverse=True)
-    assert len(values) == sum(v > 0 for v in dataset.values("expected_wrong"))
+    assert len(values) == sum(v > 0 for v in dataset.values("to_review"))
+
+
+def test_worst_first_ends_with_people_of_whom_all_was_withheld(extended: Path, fo: ModuleType) -> None:
+    from annotext.workflows.review_build import build_review
+
+    file = read_annotations(extended)
+    assert file.additions is not None and file.header is not None
+    rows = np.flatnonzero(file.poses.image_index == file.poses.image_index[file.poses.has_keypoints][0])
+    visibility, decision = file.additions.visibility.copy(), file.additions.decision.copy()
+    reason = file.additions.reason.copy()
+    there = np.isin(np.arange(len(file.poses)), rows)[:, None] & (file.additions.source != Source.NONE)
+    visibility[there], decision[there], reason[there] = 0, Decision.WITHHOLD, Reason.LOW_SCORE
+    additions = replace(file.additions, visibility=visibility, decision=decision, reason=reason)
+    plain = read_annotations(extended.parent / "people.json")
+    write_extended(plain, additions, {"policy": {}}, extended.parent / "held.json", force=True)
+    build_review(extended.parent / "held.json", extended.parent / "images", name="held")
+    shown = fo.load_dataset("held").load_saved_view("worst first")
+    wrong = shown.values("expected_wrong")
+    assert wrong[-1] == 0 and wrong == sorted(wrong, reverse=True)
+    assert shown.values("image_index")[-1] == file.poses.image_index[rows[0]]
+    fo.delete_dataset("held")
+
+
+def queue_of(file: AnnotationFile, seed: int = 0) -> QueueFile:
+    """Half of the people with added points, in some order; each about one point."""
+    assert file.additions is not None
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(file.additions.added.any(axis=1)))
+    people = []
+    for row in rows[: len(rows) // 2]:
+        keypoint = file.additions.keypoints[int(np.flatnonzero(file.additions.added[row])[-1])]
+        people.append(QueuedPerson(int(file.poses.ids[row]), (keypoint,)))
+    return QueueFile(file.sha256, "random", seed, tuple(people))
+
+
+def test_a_queue_is_the_first_view_and_asks_in_its_order_about_its_points(
+    extended: Path, fo: ModuleType, tmp_path: Path
+) -> None:
+    from annotext.review.desk import Desk
+    from annotext.workflows.review_build import build_review
+
+    wanted = queue_of(read_annotations(extended))
+    write_queue(wanted, tmp_path / "queue.json", force=False)
+    build_review(extended, extended.parent / "images", name="queued", queue=tmp_path / "queue.json")
+    dataset = fo.load_dataset("queued")
+    assert dataset.list_saved_views()[:2] == ["queue", "worst first"]
+    desk = Desk(dataset, "ann")
+    view = dataset.load_saved_view("queue")
+    rows = desk.queue(view)["rows"]
+    assert [person for _, person, _ in rows] == list(wanted.ids)
+    assert [left for _, _, left in rows] == [1] * len(rows)
+    shown = desk.people([(sample, person) for sample, person, _ in rows], "queue")
+    assert [tuple(p["ask"]) for p in shown] == [p.keypoints for p in wanted.people]
+    first = shown[0]
+    point = first["points"][first["ask"][0]]
+    said = {"id": "c" * 32, "sample": first["sample"], "person": first["person"], "keypoint": first["ask"][0]}
+    desk.decide([{**said, "verdict": "absent", "seen": [point["x"], point["y"]]}])
+    after = dataset.load_saved_view("queue")
+    assert [person for _, person, _ in desk.queue(after)["rows"]] == list(wanted.ids[1:])
+    assert first["person"] in labels_of(after, "candidates")  # what was decided stays in sight
+    fo.delete_dataset("queued")
+
+
+def test_a_queue_of_another_file_or_of_strangers_is_refused(extended: Path, tmp_path: Path) -> None:
+    from annotext.workflows.review_build import build_review
+
+    images, other = extended.parent / "images", tmp_path / "queue.json"
+    sha256 = read_annotations(extended).sha256
+    write_queue(QueueFile("0" * 64, "random", 0, ()), other, force=False)
+    with pytest.raises(InputError, match="queue of another extended file"):
+        build_review(extended, images, queue=other)
+    strangers = (QueuedPerson(10**9, ("pelvis",)), QueuedPerson(1, ("nose",)))
+    write_queue(QueueFile(sha256, "random", 0, strangers), other, force=True)
+    with pytest.raises(InputError) as failed:
+        build_review(extended, images, queue=other)
+    assert "1000000000 is nobody" in str(failed.value)
+    assert "nose was not added" in str(failed.value)
 
 
 def test_a_view_of_a_keypoint_shows_whole_people_of_whom_it_is_doubtful(built: tuple[Any, AnnotationFile]) -> None:
@@ -463,11 +545,6 @@ def test_decisions_outlive_the_dataset(fo: ModuleType, tmp_path: Path) -> None:
     fo.delete_dataset("decided on")
 
 
-@pytest.fixture(scope="module")
-def extended(fo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_extended(tmp_path_factory.mktemp("people"), "coco")
-
-
 def test_a_name_that_is_taken_is_not_replaced_unasked(extended: Path, fo: ModuleType) -> None:
     from annotext.workflows.review_build import build_review
 
@@ -548,7 +625,4 @@ def test_the_command_prints_json_and_nothing_else(extended: Path, run_cli: Any, 
     report = json.loads(done.stdout)
     assert report["dataset"] == "by hand"
     assert report["views"]["worst first"] > 0
-    again = run_cli("review", "build", extended, "--images", extended.parent / "images", "--name", "by hand")
-    assert again.returncode == 1
-    assert "--overwrite" in again.stderr
     fo.delete_dataset("by hand")

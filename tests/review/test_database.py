@@ -34,6 +34,12 @@ except AnnotextError as error:
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def server() -> Path:
     if find_spec("fiftyone") is None:
@@ -49,9 +55,7 @@ def server() -> Path:
 @pytest.fixture
 def shared(server: Path, tmp_path: Path) -> Iterator[str]:
     """The address of a MongoDB that this test started."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "shared").mkdir()
     command = [server, "--dbpath", tmp_path / "shared", "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -82,83 +86,54 @@ def test_connecting_again_is_the_same(fo: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_the_embedded_database_keeps_what_it_was_given(server: Path, tmp_path: Path) -> None:
+def test_the_embedded_database_keeps_what_it_was_given_for_the_program_right_after(
+    fo: ModuleType, server: Path, tmp_path: Path
+) -> None:
     where = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "own")}
-    first = in_a_process(CONNECTS + "fo.Dataset('kept', persistent=True)", **where)
+    of_session = fo.Dataset("of the session", persistent=False)
+    fill = "fo.Dataset('d', persistent=True).add_samples([fo.Sample(f'/{i}.jpg') for i in range(2000)])"
+    first = in_a_process(CONNECTS + fill, **where)
+    # The second one starts while the first one's server still writes; its parent's database is gone, its user allows
+    # tracking, and another folder's database runs.
+    parent, tracking = {"FIFTYONE_PRIVATE_DATABASE_PORT": str(free_port())}, {"FIFTYONE_DO_NOT_TRACK": "0"}
+    look = "print(fo.list_datasets(), len(fo.load_dataset('d')), fo.config.do_not_track)"
+    again = in_a_process(CONNECTS + look, **where, **parent, **tracking)
+    of_session.delete()
     assert first.returncode == 0, first.stderr
     assert first.stdout == ""
-    again = in_a_process(CONNECTS + "print(fo.list_datasets())", **where)
-    assert again.stdout == "['kept']\n", again.stderr
+    assert again.stdout == "['d'] 2000 False\n", again.stderr
     assert "oldest supported" not in again.stderr
 
 
 @pytest.mark.slow
-def test_one_program_right_after_the_other_finds_the_database_again(server: Path, tmp_path: Path) -> None:
-    where = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "own")}
-    fill = "fo.Dataset('d', persistent=True).add_samples([fo.Sample(f'/{i}.jpg') for i in range(2000)])"
-    first = in_a_process(CONNECTS + fill, **where)
-    again = [in_a_process(CONNECTS + "print(len(fo.load_dataset('d')))", **where) for _ in range(2)]
-    assert first.returncode == 0, first.stderr
-    assert [a.stdout for a in again] == ["2000\n"] * 2, again
-
-
-@pytest.mark.slow
-def test_two_folders_are_two_databases_at_the_same_time(fo: ModuleType, tmp_path: Path) -> None:
-    fo.Dataset("of the session", persistent=False)
-    other = in_a_process(CONNECTS + "print(fo.list_datasets())", FIFTYONE_DATABASE_DIR=str(tmp_path / "other"))
-    same = in_a_process(CONNECTS + "print(fo.list_datasets())", FIFTYONE_DATABASE_DIR=fo.config.database_dir)
-    assert other.stdout == "[]\n", other.stderr
-    assert "of the session" in same.stdout, same.stderr
-    fo.delete_dataset("of the session")
-
-
-@pytest.mark.slow
-def test_the_user_may_turn_tracking_on(server: Path, tmp_path: Path) -> None:
-    done = in_a_process(
-        CONNECTS + "print(fo.config.do_not_track)",
-        FIFTYONE_DATABASE_DIR=str(tmp_path / "own"),
-        FIFTYONE_DO_NOT_TRACK="0",
-    )
-    assert done.stdout == "False\n", done.stderr
-
-
-@pytest.mark.slow
-def test_the_database_of_a_parent_that_is_gone_is_not_waited_for(server: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    where = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "own"), "FIFTYONE_PRIVATE_DATABASE_PORT": port}
-    done = in_a_process(CONNECTS + "print(fo.list_datasets())", **where)
-    assert done.stdout == "[]\n", done.stderr
-
-
-@pytest.mark.slow
 def test_a_team_meets_in_its_own_database(shared: str, tmp_path: Path) -> None:
+    import pymongo
+
     where = {"FIFTYONE_DATABASE_URI": shared, "FIFTYONE_DATABASE_DIR": str(tmp_path / "unused")}
-    first = in_a_process(CONNECTS + "fo.Dataset('ours', persistent=True)", **where)
-    assert first.returncode == 0, first.stderr
-    assert in_a_process(CONNECTS + "print(fo.list_datasets())", **where).stdout == "['ours']\n"
+    done = in_a_process(CONNECTS + "fo.Dataset('ours', persistent=True); print(fo.list_datasets())", **where)
+    assert done.stdout == "['ours']\n", done.stderr
+    with pymongo.MongoClient(shared) as client:
+        assert [d["name"] for d in client["fiftyone"].datasets.find()] == ["ours"]
     assert not (tmp_path / "unused").exists()
 
 
-@pytest.mark.slow
 def test_a_database_that_does_not_answer_is_one_sentence_in_seconds(server: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        uri = f"mongodb://me:secret@127.0.0.1:{free.getsockname()[1]}"
-    measured = "import time, fiftyone; started = time.monotonic()\ntry:\n    " + CONNECTS
-    measured += "\nfinally:\n    print(time.monotonic() - started)"
-    done = in_a_process(measured, FIFTYONE_DATABASE_URI=uri)
-    assert done.returncode == 1
-    assert "no MongoDB answers" in done.stderr
-    assert "FIFTYONE_DATABASE_URI" in done.stderr
-    assert "secret" not in done.stderr
-    assert "Traceback" not in done.stderr
-    assert float(done.stdout) < 10
+    from annotext.review.database import check_uri
+
+    started = time.monotonic()
+    with pytest.raises(AnnotextError, match="no MongoDB answers") as failed:
+        check_uri(f"mongodb://me:secret@127.0.0.1:{free_port()}")
+    assert "FIFTYONE_DATABASE_URI" in str(failed.value)
+    assert "secret" not in str(failed.value)
+    with pytest.raises(AnnotextError, match="cannot be used"):
+        check_uri("mongodb://127.0.0.1:0")
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.slow
-def test_a_folder_in_use_by_another_server_is_named(server: Path, tmp_path: Path) -> None:
+def test_a_folder_in_use_by_another_server_is_named_and_one_of_ours_is_shared(
+    fo: ModuleType, server: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "taken"
     folder.mkdir()
     holder = subprocess.Popen(
@@ -171,13 +146,27 @@ def test_a_folder_in_use_by_another_server_is_named(server: Path, tmp_path: Path
     for line in holder.stdout:
         if "Waiting for connections" in line:
             break
-    done = in_a_process(CONNECTS, FIFTYONE_DATABASE_DIR=str(folder))
-    holder.terminate()
+    of_session = fo.Dataset("of the session", persistent=False)
+    ours = f"""
+from annotext.review.database import connect
+try:
+    connect()
+except AnnotextError as error:
+    print(error)
+import fiftyone
+fiftyone.config.database_dir = {fo.config.database_dir!r}
+print(connect().list_datasets())
+print(fiftyone.config.do_not_track)
+"""
+    done = in_a_process(ours, FIFTYONE_DATABASE_DIR=str(folder))
+    holder.kill()
     holder.wait(60)
-    assert done.returncode == 1
-    assert str(folder) in done.stderr
-    assert "lock" in done.stderr
-    assert "Traceback" not in done.stderr
+    of_session.delete()
+    assert done.returncode == 0, done.stderr
+    problem, datasets, untracked = done.stdout.splitlines()
+    assert str(folder) in problem and "lock" in problem
+    assert "of the session" in datasets
+    assert untracked == "True"
 
 
 def test_without_fiftyone_the_message_says_what_to_install() -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -391,32 +392,41 @@ def test_what_a_killed_process_was_told_is_safe_is_collected(dataset: Any, exten
 
 @pytest.mark.slow
 def test_a_database_that_is_killed_loses_nothing_that_was_acknowledged(tmp_path: Path, fo: ModuleType) -> None:
-    extended = write_extended_people(tmp_path)
-    mine = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "database"), "FIFTYONE_PRIVATE_DATABASE_PORT": ""}
-    settings = environment(**mine)
-    del settings["FIFTYONE_PRIVATE_DATABASE_PORT"]
+    import pymongo
 
-    def annotext(*arguments: object) -> dict[str, Any]:
-        command = [sys.executable, "-m", "annotext.cli.main", "review", *map(str, arguments), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, env=settings, cwd=REPOSITORY, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    from annotext.review.database import find_server
+    from annotext.review.decisions import COLLECTION
 
-    annotext("build", extended, "--images", extended.parent / "images", "--name", "reviewed")
+    extended, folder = write_extended_people(tmp_path), tmp_path / "database"
     start = tmp_path / "start"
     start.touch()
-    arguments = [sys.executable, str(STREAM), "reviewed", "ann", str(extended), str(start), "0", "100000"]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=settings, cwd=REPOSITORY)
-    safe = acknowledged(process, 40)
-    server = int((tmp_path / "database" / "mongod.lock").read_text())
+    settings = {"FIFTYONE_DATABASE_DIR": str(folder), "FIFTYONE_PRIVATE_DATABASE_PORT": "0"}
+    process = stream("ann", extended, start, n=100_000, **settings)  # builds the dataset first: it is not there
+    in_database = acknowledged(process, 40)
+    server = int((folder / "mongod.lock").read_text())
     os.kill(server, signal.SIGKILL)
     # The reviewer goes on: the journal takes what the database cannot.
-    safe += acknowledged(process, 2)
+    in_journal = acknowledged(process, 2)
     process.kill()
     process.wait(60)
+    journalled = {c.id for c in read_journals(journal_folder(extended))[0]}
+    assert {*in_database, *in_journal} <= journalled
     until = time.monotonic() + 30
     while Path(f"/proc/{server}").exists() and time.monotonic() < until:
         time.sleep(0.05)
-    out = tmp_path / "corrections.jsonl"
-    annotext("collect", "reviewed", "-o", out)
-    assert set(safe) <= {json.loads(line)["id"] for line in out.open()}
+    port = free_port()
+    command = [find_server(), "--dbpath", folder, "--port", str(port), "--nounixsocket"]
+    again = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with pymongo.MongoClient(f"mongodb://127.0.0.1:{port}") as client:
+            kept = {d["id"] for d in client["fiftyone"][COLLECTION].find()}
+    finally:
+        again.kill()
+        again.wait(60)
+    assert set(in_database) <= kept <= journalled
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

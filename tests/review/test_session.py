@@ -133,6 +133,35 @@ def test_a_file_that_changed_since_is_noted(tmp_path: Path) -> None:
     assert "cannot be read" in changes(info)[0]
 
 
+def test_who_lacks_the_extended_files_folder_keeps_a_journal_elsewhere(
+    fo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from annotext.review.decisions import JOURNAL, decisions
+    from annotext.review.desk import Desk
+    from annotext.workflows.review_build import build_review
+    from annotext.workflows.review_open import INFO, check_journal
+
+    (tmp_path / "theirs").mkdir()
+    extended = write_extended_people(tmp_path / "theirs")
+    build_review(extended, extended.parent / "images", name="shared", overwrite=True)
+    extended.parent.rename(tmp_path / "not here")
+    dataset = fo.load_dataset("shared")
+    with pytest.raises(AnnotextError, match="--journal DIR"):
+        check_journal(dataset.info[INFO])
+    monkeypatch.setenv(JOURNAL, str(tmp_path / "mine"))
+    check_journal(dataset.info[INFO])
+    desk = Desk(dataset, "ann")
+    sample, person, _ = desk.queue(dataset.view())["rows"][0]
+    p = desk.people([(sample, person)], None)[0]
+    point = p["points"][p["ask"][0]]
+    said = {"id": "d" * 32, "sample": sample, "person": person, "keypoint": p["ask"][0], "verdict": "reject"}
+    desk.decide([{**said, "seen": [point["x"], point["y"]]}])
+    assert [c.id for c in read_journals(tmp_path / "mine")[0]] == ["d" * 32]
+    monkeypatch.delenv(JOURNAL)
+    assert [c.id for c in decisions(dataset)] == ["d" * 32]  # the others see it in the database
+    fo.delete_dataset("shared")
+
+
 @pytest.fixture
 def opened(fo: ModuleType, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
     """`annotext review open` on a small dataset: the process, its port, the extended file."""
@@ -186,24 +215,15 @@ def decide_one(port: int, number: int) -> str:
     return post(port, "decide", {"decisions": [{**said, "seen": [point["x"], point["y"]]}]})["saved"][0]
 
 
-@pytest.mark.slow
-def test_only_this_machine_can_reach_the_app_and_its_database(opened: tuple[Any, int, Path]) -> None:
+def addresses(process: subprocess.Popen[str]) -> set[tuple[str, int]]:
+    """What a session and the database under it listen at."""
     import psutil
-
-    process, port, _ = opened
     from fiftyone.core.odm import database
 
     ours = [psutil.Process(process.pid), database._db_service.child]
     family = {p.pid: p for root in ours for p in (root, *root.children(recursive=True))}
-    listening = {
-        (c.laddr.ip, c.laddr.port)
-        for p in family.values()
-        for c in p.net_connections(kind="inet")
-        if c.status == psutil.CONN_LISTEN
-    }
-    assert (LOOPBACK, port) in listening
-    assert len(listening) >= 2  # the App, mongod
-    assert {ip for ip, _ in listening} == {LOOPBACK}
+    connections = [c for p in family.values() for c in p.net_connections(kind="inet")]
+    return {(c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN}
 
 
 @pytest.mark.slow
@@ -211,7 +231,14 @@ def test_decisions_are_the_command_lines_reviewers_and_ctrl_c_ends_quietly(opene
     import psutil
 
     process, port, extended = opened
-    decision = decide_one(port, 1)
+    # Only this machine can reach the App and its database.
+    listening = addresses(process)
+    assert (LOOPBACK, port) in listening
+    assert len(listening) >= 2
+    assert {ip for ip, _ in listening} == {LOOPBACK}
+    # What was answered is in the journal: killing the App now would not lose it.
+    saved = [(decide_one(port, n), "ann") for n in range(1, 4)]
+    assert [(c.id, c.reviewer) for c in read_journals(journal_folder(extended))[0]] == saved
     # A browser listens to events as long as it is open: it is open now.
     start = {"dataset": "opened", "group_id": None, "group_slice": None, "sample_id": None, "view": None}
     browser = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
@@ -224,17 +251,8 @@ def test_decisions_are_the_command_lines_reviewers_and_ctrl_c_ends_quietly(opene
     assert process.returncode == 0
     assert "Traceback" not in said
     assert f"http://{LOOPBACK}:{port}/datasets/opened?view=worst-first&workspace=review" in said
-    assert [(c.id, c.reviewer) for c in read_journals(journal_folder(extended))[0]] == [(decision, "ann")]
+    assert [(c.id, c.reviewer) for c in read_journals(journal_folder(extended))[0]] == saved
     assert not list(extended.parent.glob("annotext-plugins-*"))
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
     assert is_free(port)
-
-
-@pytest.mark.slow
-def test_a_killed_app_loses_no_decision_that_was_saved(opened: tuple[Any, int, Path]) -> None:
-    process, port, extended = opened
-    saved = [decide_one(port, n) for n in range(1, 4)]
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert [c.id for c in read_journals(journal_folder(extended))[0]] == saved
