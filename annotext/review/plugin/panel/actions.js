@@ -14,18 +14,19 @@ function Action({ model, name, keys, text, run, kind, off }) {
 }
 
 function Actions({ model, p }) {
-  const open = model.left(p).length;
+  const open = model.left(p).filter((k) => !isOutside(p, k)).length;
   const point = p.points[model.keypoint];
   const none = !point;
   const nothing = none || (point.kind === "none" && !p.mine[model.keypoint]);
   const moved = p.mine[model.keypoint] && p.mine[model.keypoint].verdict === "move";
+  const wrong = nothing || (!moved && isOutside(p, model.keypoint)); // it cannot be right where it is
   const act = (verdict) => () => model.decide(verdict);
   return h(
     "div",
     { className: "atr-actions" },
-    h(Action, { model, name: "accept", keys: "A", text: moved ? "Go on" : "Accept", kind: "good", run: act("accept"), off: nothing }),
+    h(Action, { model, name: "accept", keys: "A", text: moved ? "Go on" : "Accept", kind: "good", run: act("accept"), off: wrong }),
     h(Action, { model, name: "reject", keys: "R", text: "Reject", kind: "bad", run: act("reject"), off: nothing || (point && point.kind === "none") }),
-    h(Action, { model, name: "hidden", keys: "H", text: "Hidden", run: act("hidden"), off: nothing }),
+    h(Action, { model, name: "hidden", keys: "H", text: "Hidden", run: act("hidden"), off: wrong }),
     h(Action, { model, name: "absent", keys: "X", text: "Absent", run: act("absent"), off: none }),
     h(Action, { model, name: "place", keys: "P", text: point && point.kind === "none" ? "Place it" : "Place", run: () => place(model), off: none }),
     h(Action, { model, name: "note", keys: "N", text: "Note", run: () => openNote(model) }),

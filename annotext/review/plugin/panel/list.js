@@ -30,7 +30,7 @@ function PointRow({ model, p, name }) {
     others.length > 0 &&
       h("span", { className: "atr-others", title: others.map((o) => `${o.reviewer}: ${o.verdict}`).join("\n") }, others.map((o) => `${o.reviewer.slice(0, 8)} ${DONE[o.verdict] ? DONE[o.verdict].mark : ""}`).join(" ")),
     state
-      ? h("span", { className: "atr-state", style: { color: state.colour } }, `${state.mark} ${state.text}`)
+      ? h("span", { className: "atr-state", style: { color: legible(state.colour) } }, `${state.mark} ${state.text}`)
       : h("span", { className: "atr-score" }, sure),
     mine &&
       h(
@@ -67,7 +67,7 @@ function Question({ model, p }) {
     point.kind === "none" && !mine
       ? h(React.Fragment, null, "Where is the ", h("b", null, words(name)), "? Press P and click, or X if it is not in the picture.")
       : mine
-        ? h(React.Fragment, null, h("b", null, words(name)), ": you said ", h("b", { style: { color: DONE[mine.verdict].colour } }, DONE[mine.verdict].text), mine.verdict === "move" ? ". Drag it again, H if it is hidden, A to go on." : ".")
+        ? h(React.Fragment, null, h("b", null, words(name)), ": you said ", h("b", { style: { color: legible(DONE[mine.verdict].colour) } }, DONE[mine.verdict].text), mine.verdict === "move" ? ". Drag it again, H if it is hidden, A to go on." : ".")
         : h(React.Fragment, null, "Is the ", h("b", null, words(name)), " right?");
   return h("div", { className: "atr-question", "data-cy": "review-question" }, h("div", null, text), h("div", { className: "atr-facts", title: point.reason || "" }, [...facts, ...others].join(" · ")));
 }

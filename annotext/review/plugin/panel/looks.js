@@ -40,7 +40,7 @@ const CSS = `
 .atr-score { opacity: .8; } .atr-state { white-space: nowrap; }
 .atr-others { font-size: 12px; opacity: .8; border: 1px dashed currentColor; border-radius: 3px; padding: 0 4px; }
 .atr button.atr-back { padding: 0 5px; }
-.atr-swatch { display: inline-block; box-sizing: border-box; width: 13px; height: 13px; border-radius: 50%; flex: none; }
+.atr-swatch { display: inline-block; box-shadow: 0 0 0 1px #8886; box-sizing: border-box; width: 13px; height: 13px; border-radius: 50%; flex: none; }
 .atr-finding { font-size: 13px; padding: 1px 6px; } .atr-said { font-size: 13px; padding: 1px 6px; font-style: italic; }
 .atr-actions { display: grid; grid-template-columns: 1fr 1fr; gap: 6px; }
 .atr button.atr-action { display: flex; justify-content: space-between; align-items: center; padding: 7px 9px; }
@@ -50,6 +50,7 @@ const CSS = `
 .atr-empty { flex: 1; padding: 32px; font-size: 15px; }
 .atr-failure { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; background: #b00020; color: #fff;
   padding: 10px 12px; border-radius: 4px; font-size: 15px; animation: atr-shake .3s; }
+.atr-banner { position: fixed; inset: 0 0 auto 0; z-index: 9999; border-radius: 0; justify-content: center; }
 .atr-failure button { background: #fff; color: #b00020; }
 @keyframes atr-shake { 25% { transform: translateX(-6px); } 75% { transform: translateX(6px); } }
 .atr-note, .atr-card { background: var(--fo-palette-background-level1, #333); border-radius: 6px; padding: 14px 18px;

@@ -80,6 +80,7 @@ class Model {
       return;
     }
     if (mine !== this.generation) return; // another view was chosen meanwhile
+    if (outbox.restore(answer.about, () => this.load(this.sample, true))) return this.load(sample, stay);
     const undoable = this.undoable;
     this.forget();
     this.undoable = undoable.filter((u) => answer.about.dataset === u.dataset);
@@ -264,9 +265,10 @@ class Model {
     const p = this.person();
     if (!p || this.blocked()) return;
     const open = this.left(p).filter((k) => !isOutside(p, k));
-    if (!open.length) return this.left(p).length ? this.say("What is left lies outside the image: X says it is absent.") : this.advance();
+    if (!open.length) return this.left(p).length ? this.say("What is left lies outside the image: drag it in, X says it is absent.") : this.advance();
     this.commit(p, open.map((k) => [k, { verdict: "accept", new: null }]));
     this.advance();
+    if (this.left(p).length) this.say("What is left lies outside the image: drag it in, X says it is absent.");
   }
 
   note(text, keypoint) {
@@ -275,7 +277,7 @@ class Model {
     if (!text.trim() || this.blocked()) return this.changed();
     p.notes.push({ keypoint, note: text.trim(), reviewer: this.about.reviewer });
     const item = { ...this.item(p, keypoint), verdict: "note", note: text.trim() };
-    outbox.save({ items: [item], revert: () => p.notes.pop() });
+    outbox.save({ about: this.whose(), items: [item], revert: () => p.notes.pop() });
     this.say("Noted.");
   }
 
@@ -289,12 +291,17 @@ class Model {
     const done = { dataset: this.about.dataset, sample: p.sample, person: p.person, before, keypoint: this.keypoint };
     if (!undoing) this.undoable.push(done);
     outbox.save({
+      about: this.whose(),
       items,
       revert: () => {
         this.put(p, before);
         this.undoable = this.undoable.filter((u) => u !== done);
       },
     });
+  }
+
+  whose() {
+    return { dataset: this.about.dataset, reviewer: this.about.reviewer };
   }
 
   /** Show what was said of a person: here, and in the other panel where they are loaded there. */

@@ -1,19 +1,24 @@
 // Decisions on their way to the server: one request after the other, in their order.
 //
 // When a request fails, nothing more is taken until it was repeated or given up. Decisions carry ids: asking twice to save
-// one saves it once.
+// one saves it once. The browser's tab keeps what is not saved, so that a page that was reloaded sends it.
 
+const KEPT = "annotext-unsaved"; // the key in the tab's storage
+const UNSEEN_MS = 2000; // a panel may be away for a moment
 const UNSAVED = 20; // more than that in flight means that something is wrong
 
 class Outbox {
   constructor() {
     this.listeners = new Set(); // get the server's answer when something was saved, null when that changed otherwise
-    this.unsaved = []; // {items: as the server takes them, revert: takes them off the screen}
+    this.unsaved = []; // {about: whose, items: as the server takes them, revert: takes them off the screen}
     this.saving = false;
     this.failed = null; // why
+    this.panels = 0; // that are on the screen
   }
 
   told(answer) {
+    this.keep();
+    this.warn();
     for (const listener of this.listeners) listener(answer);
   }
 
@@ -39,6 +44,7 @@ class Outbox {
 
   save(batch) {
     this.unsaved.push(batch);
+    this.keep();
     this.pump();
   }
 
@@ -56,6 +62,44 @@ class Outbox {
       }
     }
     this.saving = false;
+  }
+
+  keep() {
+    const kept = this.unsaved.map(({ about, items }) => ({ about, items }));
+    if (kept.length) sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    else sessionStorage.removeItem(KEPT);
+  }
+
+  /** Send what the page could not save before it was reloaded; whether there was any of this reviewer and dataset. */
+  restore({ dataset, reviewer }, revert) {
+    const kept = this.unsaved.length ? [] : JSON.parse(sessionStorage.getItem(KEPT) || "[]");
+    const mine = kept.filter((batch) => batch.about.dataset === dataset && batch.about.reviewer === reviewer);
+    for (const batch of mine) this.save({ ...batch, revert });
+    return mine.length > 0;
+  }
+
+  /** A panel is on the screen, until the function that is returned is called. */
+  seen() {
+    this.panels += 1;
+    this.warn();
+    if (this.failed) this.retry();
+    return () => {
+      this.panels -= 1;
+      setTimeout(() => this.warn(), UNSEEN_MS);
+    };
+  }
+
+  /** FiftyOne takes all panels away when its server is gone: say then what is not saved. */
+  warn() {
+    const old = document.getElementById(KEPT);
+    if (old) old.remove();
+    if (this.panels || !this.count()) return;
+    const banner = document.createElement("div");
+    banner.id = KEPT;
+    banner.className = "atr-failure atr-banner";
+    banner.setAttribute("role", "alert");
+    banner.textContent = `NOT SAVED: ${this.count()} of your decisions. Keep this tab: start \`annotext review open\` again as before, then reload the page, and they are sent.`;
+    document.body.appendChild(banner);
   }
 
   retry() {

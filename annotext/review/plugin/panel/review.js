@@ -19,6 +19,7 @@ function Review(props) {
   const asked = JSON.stringify(modal ? current : [view, filters, extended]);
 
   React.useEffect(() => model.subscribe(draw), [model]);
+  React.useEffect(() => outbox.seen(), []);
   React.useEffect(() => {
     if (modal && !current) return;
     const same = model.asked === asked;

@@ -33,5 +33,8 @@ const KEYS = [
   ["?", "this help"],
 ];
 
+/** A colour for text, whether FiftyOne is dark or light. */
+const legible = (colour) => `color-mix(in srgb, ${colour} 60%, var(--fo-palette-text-primary, #eee))`;
+
 const words = (keypoint) => keypoint.replaceAll("_", " ");
 const percent = (score) => Math.round(100 * score) + " %";
