@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from annotext.core.corrections import Correction, Point, Verdict
+from annotext.core.corrections import Correction, Point, Verdict, same_place
 from annotext.core.poses import Additions, Poses, Visibility
 from annotext.core.problems import Problem
 
@@ -82,6 +82,7 @@ def differences(
     tool: str,
     input_sha256: str,
     tolerance: float = TOLERANCE,
+    earlier: Sequence[Correction] = (),
 ) -> Differences:
     """The decisions that an annotator's work on an extended file amounts to.
 
@@ -89,10 +90,19 @@ def differences(
     accepted, if it was withheld and is no candidate any more, or was checked; else nobody decided. A point that is gone
     is rejected: that it is not in the picture at all no export can say. Ids follow from what is said, so that the same
     export gives the same lines. path: of the export, for problems.
+    earlier: what is written already. Where this reviewer said something else in this tool, the export is their last
+    word: what they took back is undone, and what they say again is a line of its own. In a file in which the point is
+    decided nothing is undone: there it is where they left it.
     """
     row_of = {person: i for i, person in enumerate(poses.ids.tolist())}
     files = poses.file_names()
     column_of = {keypoint: j for j, keypoint in enumerate(additions.keypoints)}
+    written = {c.id for c in earlier}
+    last = {
+        (c.person, c.keypoint): c
+        for c in sorted(earlier, key=lambda c: c.instant)
+        if (c.reviewer, c.tool) == (reviewer, tool) and c.input_sha256 == input_sha256 and c.verdict != Verdict.NOTE
+    }
     found: list[Correction] = []
     problems: list[Problem] = []
     first: dict[int, str] = {}
@@ -120,15 +130,25 @@ def differences(
             else:
                 seen[point.keypoint] = point
         for keypoint, j in column_of.items():
-            old = _old(additions, row, j)
-            verdict, new = _decision(seen.get(keypoint), old, person, tolerance)
+            old, point = _old(additions, row, j), seen.get(keypoint)
+            verdict, new = _decision(point, old, person, tolerance)
+            before = last.get((person.annotation, keypoint))
             if verdict is None:
-                unchanged += old is not None
-                continue
+                told = point is not None or person.whole
+                if not told or before is None or before.verdict == Verdict.UNDO or additions.review[row, j] is not None:
+                    unchanged += old is not None
+                    continue
+                verdict = Verdict.UNDO
             said = (input_sha256, tool, reviewer, person.annotation, keypoint, verdict.value, old, new, person.time)
+            name = _name(said)
+            if before is not None and (verdict == Verdict.UNDO or (name in written and name != before.id)):
+                if _same(before, verdict, new):
+                    found.append(before)
+                    continue
+                name = _name((said, before.id))
             found.append(
                 Correction(
-                    id=hashlib.sha256(repr(said).encode()).hexdigest()[:32],
+                    id=name,
                     person=person.annotation,
                     image=files[row],
                     keypoint=keypoint,
@@ -136,12 +156,24 @@ def differences(
                     old=old,
                     new=new,
                     reviewer=reviewer,
-                    time=person.time,
+                    # Without a time it would be before all others.
+                    time=person.time or (before.time if before is not None else ""),
                     tool=tool,
                     input_sha256=input_sha256,
                 )
             )
     return Differences(tuple(found), unchanged, tuple(problems))
+
+
+def _name(said: object) -> str:
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
+
+
+def _same(before: Correction, verdict: Verdict, new: Point | None) -> bool:
+    """Whether the earlier decision says just that."""
+    if before.new is None or new is None:
+        return before.verdict == verdict and before.new is new
+    return before.new.v == new.v and same_place((before.new.x, before.new.y), (new.x, new.y))
 
 
 def _decision(

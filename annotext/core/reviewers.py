@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from annotext.core.corrections import Correction, Verdict
+from annotext.core.problems import AnnotextError
 
 # Longer than this between two decisions is a pause and no work. One point takes seconds, a hard person a minute.
 PAUSE = timedelta(minutes=3)
@@ -48,6 +49,16 @@ class Reviewer:
             "per_minute": None if self.per_minute is None else round(self.per_minute, 2),
             "last": self.last,
         }
+
+
+def check_name(reviewer: str) -> None:
+    """Raises AnnotextError for a name that no file can hold: none at all, or bytes that are no text."""
+    if not reviewer.strip():
+        raise AnnotextError("a reviewer needs a name: --reviewer NAME")
+    try:
+        reviewer.encode()
+    except UnicodeEncodeError:
+        raise AnnotextError(f"the reviewer's name {reviewer!a:.60} is no UTF-8 text") from None
 
 
 def reviewers(corrections: Iterable[Correction]) -> tuple[Reviewer, ...]:

@@ -12,7 +12,8 @@ from urllib.parse import quote
 import orjson
 
 from annotext.core.corrections import Correction
-from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.core.problems import InputError, Problem
+from annotext.core.reviewers import check_name
 from annotext.formats.corrections import load_corrections, parse_line
 from annotext.formats.records import Kind
 
@@ -53,10 +54,9 @@ def journal_name(reviewer: str) -> str:
 
     Lower-case letters, digits, `.`, `-` and `_` stay; a capital becomes `+` and its small letter, for file systems that
     do not tell the two apart; every other byte of the UTF-8 text becomes `%` and two digits. A name too long for a file
-    is cut, with its hash behind `~`. Raises AnnotextError for an empty name.
+    is cut, with its hash behind `~`. Raises AnnotextError for a name that is none; see `check_name`.
     """
-    if not reviewer.strip():
-        raise AnnotextError("a reviewer needs a name: --reviewer NAME")
+    check_name(reviewer)
     written = "".join(_written(c) for c in reviewer)
     if written.startswith("."):
         written = "%2e" + written[1:]

@@ -13,7 +13,8 @@ from rich.markup import escape
 
 from annotext.core.elsewhere import TOLERANCE, differences
 from annotext.core.poses import Additions, Source
-from annotext.core.problems import AnnotextError, InputError, Problem
+from annotext.core.problems import InputError, Problem
+from annotext.core.reviewers import check_name
 from annotext.formats import cvat, label_studio
 from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.corrections import append_corrections, load_corrections
@@ -99,13 +100,11 @@ def corrections_from(
     Raises InputError with all that could not be matched, and nothing is written, unless `skip_bad`; and for files that
     cannot be read or written.
     """
-    if not reviewer.strip():
-        raise AnnotextError("whose work is it? give --reviewer NAME")
+    check_name(reviewer)
     check_output(output, force=True, inputs=[export, extended])
     file, additions = _extended(extended)
     kind = file.kind
-    if output.exists():
-        load_corrections([output], kind=kind)
+    earlier = load_corrections([output], kind=kind).corrections if output.exists() else ()
     read = cvat.read_cvat if tool == Tool.CVAT else label_studio.read_label_studio
     people, problems = read(export, file.poses)
     assert file.header is not None
@@ -118,6 +117,7 @@ def corrections_from(
         tool=tool.value,
         input_sha256=str(file.header.get("input_sha256", "")),
         tolerance=tolerance,
+        earlier=earlier,
     )
     problems = [*problems, *found.problems]
     if problems and not skip_bad:

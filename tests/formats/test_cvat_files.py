@@ -15,7 +15,7 @@ from reviewed import write_extended_people
 
 from annotext.core.corrections import Correction, Point, Verdict
 from annotext.core.poses import Source, Visibility
-from annotext.core.problems import InputError
+from annotext.core.problems import AnnotextError, InputError
 from annotext.formats.annotations import AnnotationFile, read_annotations
 from annotext.formats.corrections import read_corrections
 from annotext.workflows.apply import apply
@@ -235,6 +235,41 @@ def test_the_same_export_twice_adds_nothing(tmp_path: Path, extended: Path) -> N
     export = edited(tmp_path, extended, shape_of(file, i, j), r'\1points="33.25,44.50"\3')
     once = collected(tmp_path, export, extended)
     assert collected(tmp_path, export, extended) == once
+
+
+def test_the_last_export_counts_whatever_earlier_ones_said(tmp_path: Path, extended: Path) -> None:
+    file, i, j = written(extended, 2)
+    assert file.additions is not None
+    x, y = file.additions.xy[i, j]
+    exports = []
+    for k, shift in enumerate((3.0, 6.0, 3.0, 0.0)):
+        export = edited(tmp_path, extended, shape_of(file, i, j), rf'\g<1>points="{x + shift:.2f},{y:.2f}"\g<3>')
+        exports.append(export.rename(tmp_path / f"{k}.xml"))
+    for count, export in enumerate(exports, start=1):
+        for _ in range(2):
+            said = collected(tmp_path, export, extended)
+        assert len(said) == count
+    assert [c.verdict for c in said] == [Verdict.MOVE] * 3 + [Verdict.UNDO]
+    assert said[2].new == said[0].new != said[1].new
+    assert len({c.id for c in said}) == 4
+
+
+def test_points_that_were_taken_along_after_they_were_decided_are_not_undone(tmp_path: Path, extended: Path) -> None:
+    file, i, j = written(extended, 2)
+    export = edited(tmp_path, extended, shape_of(file, i, j), r'\g<1>points="300.00,200.00"\g<3>')
+    said = collected(tmp_path, export, extended)
+    corrected, again = tmp_path / "corrected.json", tmp_path / "again.xml"
+    apply(extended, [tmp_path / "corrections.jsonl"], corrected)
+    corrections_to(Tool.CVAT, corrected, again)
+    assert collected(tmp_path, again, corrected) == said
+
+
+def test_a_name_that_is_no_text_is_refused_before_anything_is_written(tmp_path: Path, extended: Path) -> None:
+    export, out = tmp_path / "up.xml", tmp_path / "corrections.jsonl"
+    corrections_to(Tool.CVAT, extended, export)
+    with pytest.raises(AnnotextError, match=r"'\\udcff' is no UTF-8 text"):
+        corrections_from(Tool.CVAT, export, extended, out, reviewer="\udcff")
+    assert not out.exists()
 
 
 def test_what_cannot_be_matched_is_named_with_its_place_and_nothing_is_written(tmp_path: Path, extended: Path) -> None:
