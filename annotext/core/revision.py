@@ -167,6 +167,11 @@ def _fitting(
 def _unfit(said: Said, before: Additions, poses: Poses, i: int, j: int) -> Finding | None:
     """Why a decision cannot be applied to the point at row i, column j."""
     place, correction = said.place, said.correction
+    if said.verdict in (Verdict.MOVE, Verdict.ABSENT):
+        other = _whose(correction, before, poses, i, j)
+        if other is not None:
+            why = f"the point that was looked at is that of person {other}"
+            return _refused(correction, "other-person", why, "were people of the file put in another order?")
     if said.verdict == Verdict.MOVE:
         image = poses.images[poses.image_index[i]]
         assert place is not None
@@ -182,6 +187,16 @@ def _unfit(said: Said, before: Additions, poses: Poses, i: int, j: int) -> Findi
             why = f"the point that was looked at was at ({place.x:g}, {place.y:g}), now it {now}"
             return _refused(correction, "stale", why, "look at it again")
     return None
+
+
+def _whose(c: Correction, before: Additions, poses: Poses, i: int, j: int) -> int | None:
+    """Who else on the image has the point where it was looked at, if the person does not: MPII's records have no ids,
+    only positions."""
+    if c.old is None or same_place((c.old.x, c.old.y), before.xy[i, j].tolist()):
+        return None
+    beside = np.flatnonzero(poses.image_index == poses.image_index[i])
+    found = (int(poses.ids[r]) for r in beside if same_place((c.old.x, c.old.y), before.xy[r, j].tolist()))
+    return next(found, None)
 
 
 def _refused(c: Correction, code: str, why: str, suggestion: str = "") -> Finding:

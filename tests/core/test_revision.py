@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reviewers import ADDED, added_people, correction, random_corrections, same, undone
 
 from annotext.core.corrections import Correction, Point, Verdict
-from annotext.core.poses import Additions, Decision, Image, Poses, Reason, Source
+from annotext.core.poses import PER_POINT, Additions, Decision, Image, Poses, Reason, Source
 from annotext.core.revision import agreement, apply_corrections, counts, reverted
 
 seeds = st.integers(0, 300)
@@ -178,6 +178,20 @@ def test_a_crowd_gets_no_points_from_reviewers() -> None:
     poses, additions = one_person()
     crowd = replace(poses, crowd=np.array([True]))
     assert [f.code for f in apply_corrections(crowd, additions, [correction(1, Verdict.ABSENT)]).findings] == ["crowd"]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.MOVE, Verdict.ABSENT])
+def test_people_who_were_put_in_another_order_do_not_get_each_others_points(verdict: Verdict) -> None:
+    poses, additions = one_person()
+    both = replace(poses.take([0, 0]), ids=np.array([1, 2]))
+    beside = replace(additions, xy=additions.xy + 20)
+    said = correction(1, verdict, new=Point(31, 41, 2) if verdict == Verdict.MOVE else None)
+    for first, second, found in ((additions, beside, []), (beside, additions, ["other-person"])):
+        arrays = {k: np.concatenate([getattr(a, k) for a in (first, second)]) for k in PER_POINT}
+        revision = apply_corrections(both, Additions(ADDED, **arrays), [said])
+        assert [f.code for f in revision.findings] == found
+        assert (revision.additions.review != None).sum() == 1 - len(found)  # noqa: E711
+    assert "the point that was looked at is that of person 2" in revision.findings[0].message
 
 
 def test_a_note_may_be_on_a_person_or_on_their_own_keypoints() -> None:
