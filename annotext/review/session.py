@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from annotext.core.problems import AnnotextError
 from annotext.review.script import BUNDLE, PLUGIN, panel_script
@@ -128,7 +129,8 @@ def address(dataset: Any, port: int, workspace: str, fo: Any) -> str:
     query = [f"workspace={workspace}"]
     if WORST in dataset.list_saved_views():
         query.insert(0, f"view={fo.core.utils.to_slug(WORST)}")
-    return f"http://{LOOPBACK}:{port}/datasets/{dataset.slug}?{'&'.join(query)}"
+    # By its name: FiftyOne shows its front page for the slug of a name with a space.
+    return f"http://{LOOPBACK}:{port}/datasets/{quote(dataset.name, safe='')}?{'&'.join(query)}"
 
 
 def has_browser() -> bool:

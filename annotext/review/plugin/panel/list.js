@@ -23,6 +23,7 @@ function PointRow({ model, p, name }) {
       title: [point.reason, point.radius ? `90 % within ${point.radius.toFixed(0)} px` : "", point.source].filter(Boolean).join(" · "),
       "data-cy": "review-point-" + name,
       "data-verdict": mine ? mine.verdict : "",
+      "data-asked": p.ask.includes(name) ? "yes" : "no",
     },
     h(Swatch, { point, mine }),
     h("span", { className: "atr-name" }, words(name)),
