@@ -131,9 +131,7 @@ def test_a_database_that_does_not_answer_is_one_sentence_in_seconds(server: Path
 
 
 @pytest.mark.slow
-def test_a_folder_in_use_by_another_server_is_named_and_one_of_ours_is_shared(
-    fo: ModuleType, server: Path, tmp_path: Path
-) -> None:
+def test_a_folder_in_use_by_another_server_is_named(server: Path, tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     folder.mkdir()
     holder = subprocess.Popen(
@@ -146,27 +144,23 @@ def test_a_folder_in_use_by_another_server_is_named_and_one_of_ours_is_shared(
     for line in holder.stdout:
         if "Waiting for connections" in line:
             break
-    of_session = fo.Dataset("of the session", persistent=False)
-    ours = f"""
-from annotext.review.database import connect
-try:
-    connect()
-except AnnotextError as error:
-    print(error)
-import fiftyone
-fiftyone.config.database_dir = {fo.config.database_dir!r}
-print(connect().list_datasets())
-print(fiftyone.config.do_not_track)
-"""
-    done = in_a_process(ours, FIFTYONE_DATABASE_DIR=str(folder))
+    done = in_a_process(CONNECTS, FIFTYONE_DATABASE_DIR=str(folder))
     holder.kill()
     holder.wait(60)
+    assert done.returncode == 1
+    assert str(folder) in done.stderr
+    assert "lock" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_programs_of_one_folder_share_a_database(fo: ModuleType) -> None:
+    of_session = fo.Dataset("of the session", persistent=False)
+    look = "print(fo.list_datasets(), fo.config.do_not_track)"
+    same = in_a_process(CONNECTS + look, FIFTYONE_DATABASE_DIR=fo.config.database_dir)
     of_session.delete()
-    assert done.returncode == 0, done.stderr
-    problem, datasets, untracked = done.stdout.splitlines()
-    assert str(folder) in problem and "lock" in problem
-    assert "of the session" in datasets
-    assert untracked == "True"
+    assert "of the session" in same.stdout, same.stderr
+    assert same.stdout.endswith("True\n")
 
 
 def test_without_fiftyone_the_message_says_what_to_install() -> None:

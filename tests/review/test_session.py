@@ -194,7 +194,7 @@ def opened(fo: ModuleType, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[st
         fo.delete_dataset("opened")
 
 
-def post(port: int, operator: str, params: dict[str, Any]) -> dict[str, Any]:
+def post(port: int, operator: str, params: dict[str, Any]) -> Any:
     """What the panel sends."""
     body = {"operator_uri": f"@annotext/review/{operator}", "dataset_name": "opened", "view": [], "params": params}
     headers = {"Content-Type": "application/json"}
