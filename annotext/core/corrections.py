@@ -214,6 +214,7 @@ def _seen(correction: Correction, places: Sequence[tuple[float, float]]) -> Said
 def agreed(
     said: Mapping[Key, Mapping[str, Said]], tolerance: Tolerance
 ) -> tuple[dict[Key, Standing], tuple[Finding, ...]]:
+    """What counts of what reviewers last said of each point, and the conflicts; see `standing`."""
     stands: dict[Key, Standing] = {}
     conflicts = []
     for key, by in said.items():
@@ -261,6 +262,7 @@ def _conflict(said: Sequence[Said], apart: float) -> Finding:
 
 
 def same_place(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether two (x, y) in pixels are one place in a file, which holds hundredths; not where one is unknown (NaN, NaN)."""
     return max(abs(one[0] - other[0]), abs(one[1] - other[1])) <= SAME_PX
 
 
