@@ -262,7 +262,7 @@ def _conflict(said: Sequence[Said], apart: float) -> Finding:
 
 
 def same_place(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Whether two (x, y) in pixels are one place in a file, which holds hundredths; not where one is unknown (NaN, NaN)."""
+    """Whether two (x, y) in pixels are one place in a file, which holds hundredths; (NaN, NaN) is no place."""
     return max(abs(one[0] - other[0]), abs(one[1] - other[1])) <= SAME_PX
 
 
