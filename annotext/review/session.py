@@ -36,7 +36,7 @@ WORKSPACE = "review"
 _SIZES = [0.3, 0.7]
 # FiftyOne's zoom of the grid, 0 to 10: two or three images stand in a row beside the panel. The dots it draws have the
 # same size on every image; on smaller ones they would cover the people.
-GRID_ZOOM = 8
+GRID_ZOOM = 9
 # FiftyOne's server migrates and looks around before it answers: longer on a busy machine than hypercorn's minute.
 START_SECONDS = 600.0
 _BROWSER_LESS = ("DISPLAY", "WAYLAND_DISPLAY")
