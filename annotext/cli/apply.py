@@ -20,6 +20,12 @@ def apply(
         Path | None, typer.Option("--report", help="Also write the report as JSON.", readable=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    take_back: Annotated[
+        bool,
+        typer.Option(
+            "--take-back", help="Undo what was decided in the file and no corrections file speaks of any more."
+        ),
+    ] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is faulty, and list it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")] = False,
 ) -> None:
@@ -30,5 +36,5 @@ def apply(
     from annotext.cli.output import print_report
     from annotext.workflows.apply import apply as run
 
-    result = run(extended, corrections, out, report=report, skip_bad=skip_bad, force=force)
+    result = run(extended, corrections, out, report=report, take_back=take_back, skip_bad=skip_bad, force=force)
     print_report(result, as_json=as_json)

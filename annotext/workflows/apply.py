@@ -103,6 +103,7 @@ def apply(
     output: Path,
     *,
     report: Path | None = None,
+    take_back: bool = False,
     skip_bad: bool = False,
     force: bool = False,
 ) -> ApplyReport:
@@ -110,10 +111,12 @@ def apply(
 
     What was decided in the file before is taken back first: the result is the same whether the decisions are applied at
     once or in steps, to the file as it was extended or to a corrected one. report: where to write the report as JSON.
-    skip_bad: leave out faulty records and lines, and list them.
+    take_back: points decided in the file of which no correction speaks any more become what they were. skip_bad: leave
+    out faulty records and lines, and list them.
 
-    All outputs are checked before work starts. Raises InputError for what is malformed; what cannot be applied, and
-    what reviewers disagree on, is a finding.
+    All outputs are checked before work starts. Raises InputError for what is malformed, for earlier decisions that would
+    be lost without `take_back`, and where all decisions are on another data set; what else cannot be applied, and what
+    reviewers disagree on, is a finding.
     """
     file = read_annotations(extended, skip_bad=skip_bad)
     if file.additions is None or file.header is None:
@@ -127,6 +130,7 @@ def apply(
     revision = apply_corrections(
         file.poses, file.additions, said.corrections, input_sha256=str(file.header.get("input_sha256", ""))
     )
+    _refuse_losses(file.path, file.header, revision.findings, len(said.corrections), take_back=take_back)
     header = {"corrections": [f.to_dict() for f in said.files]}
     write_revised(file, revision.additions, header, output, force=force, inputs=read)
     reviewed = np.asarray(revision.additions.review != None)  # noqa: E711
@@ -146,6 +150,22 @@ def apply(
     if report is not None:
         write_json(result.to_dict(), report, force=force, inputs=read, indent=True)
     return result
+
+
+def _refuse_losses(
+    extended: Path, header: Mapping[str, Any], findings: Sequence[Finding], decisions: int, *, take_back: bool
+) -> None:
+    """Raises InputError where writing would undo somebody's work, or do nothing at all for want of the right file."""
+    points = sum(len(f.numbers["points"]) for f in findings if f.code == "dropped")
+    if points and not take_back:
+        earlier = [str(f["file"]) for f in header.get("corrections", []) if isinstance(f, Mapping) and "file" in f]
+        named = f" (it was corrected by {', '.join(earlier)})" if earlier else ""
+        problem = f"holds decisions on {points} points of which no correction given speaks: they would be undone"
+        hint = f"give the earlier corrections files, too{named}; --take-back if they are to be undone"
+        raise InputError.single(extended, "", problem, hint)
+    if decisions and sum(len(f.numbers["ids"]) for f in findings if f.code == "other-data") == decisions:
+        problem = f"all {decisions} decisions are on another data set: their input_sha256 is not this file's"
+        raise InputError.single(extended, "", problem, "give the file they were made on")
 
 
 def _by_reviewer(additions: Additions) -> dict[str, int]:

@@ -143,9 +143,32 @@ def test_the_header_names_the_files_and_how_much_they_say(tmp_path: Path) -> Non
 def test_decisions_on_another_file_are_one_finding_and_change_nothing(tmp_path: Path) -> None:
     file = extended(tmp_path)
     said = [replace(correction(n), input_sha256="ef" * 32) for n in range(5)]
-    report = apply(file.path, journals(tmp_path, file, said), tmp_path / "out.json")
-    assert report.points == 0
+    report = apply(file.path, journals(tmp_path, file, [*said, correction(9)]), tmp_path / "out.json")
+    assert report.points == 1
     assert report.found == {"other-data": 1}
+
+
+def test_if_all_decisions_are_on_another_file_nothing_is_written(tmp_path: Path) -> None:
+    file = extended(tmp_path)
+    said = [replace(correction(n), input_sha256=sha * 32) for n, sha in enumerate(("ef", "ef", "cd"))]
+    with pytest.raises(InputError, match="all 3 decisions are on another data set"):
+        apply(file.path, journals(tmp_path, file, said), tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_second_session_alone_does_not_undo_the_first(tmp_path: Path) -> None:
+    file = extended(tmp_path)
+    first = tmp_path / "first.jsonl"
+    append_corrections(first, [correction(1)], file.kind)
+    second = tmp_path / "second.jsonl"
+    append_corrections(second, [correction(2, Verdict.ABSENT, person=2, keypoint="head_top", old=None)], file.kind)
+    corrected, out = tmp_path / "corrected.json", tmp_path / "out.json"
+    apply(file.path, [first], corrected)
+    with pytest.raises(InputError, match=r"decisions on 1 points .*\n.*first\.jsonl.*--take-back"):
+        apply(corrected, [second], out)
+    assert not out.exists()
+    assert apply(corrected, [first, second], out).points == 2
+    assert apply(corrected, [second], out, take_back=True, force=True).found == {"dropped": 1}
 
 
 def test_a_corrected_point_stands_in_the_file(tmp_path: Path) -> None:
