@@ -114,9 +114,9 @@ def apply(
     take_back: points decided in the file of which no correction speaks any more become what they were. skip_bad: leave
     out faulty records and lines, and list them.
 
-    All outputs are checked before work starts. Raises InputError for what is malformed, for earlier decisions that would
-    be lost without `take_back`, and where all decisions are on another data set; what else cannot be applied, and what
-    reviewers disagree on, is a finding.
+    All outputs are checked before work starts. Raises InputError for what is malformed, for earlier decisions that
+    would be lost without `take_back`, and where all decisions are on another data set; what else cannot be applied, and
+    what reviewers disagree on, is a finding.
     """
     file = read_annotations(extended, skip_bad=skip_bad)
     if file.additions is None or file.header is None:

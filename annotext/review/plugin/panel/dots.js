@@ -87,7 +87,7 @@ function Dot({ p, name, at, port, current, model, down, setOver, moving, from })
 function Label({ p, name, at, size }) {
   const point = p.points[name];
   const mine = p.mine[name];
-  const sure = point.source === "derived" ? "derived" : percent(point.score);
+  const sure = worth(point);
   const text = `${words(name)} · ${point.kind === "human" ? "labelled" : mine ? DONE[mine.verdict].text : sure}`;
   const width = 7.2 * text.length + 14;
   const right = at[0] + 18 + width < size.w;

@@ -13,7 +13,7 @@ function PointRow({ model, p, name }) {
   const mine = p.mine[name];
   const others = p.others[name] || [];
   const noted = p.notes.some((n) => n.keypoint === name);
-  const sure = point.kind === "none" ? "no estimate" : point.source === "derived" ? "derived" : percent(point.score);
+  const sure = point.kind === "none" ? "no estimate" : worth(point);
   const state = mine && DONE[mine.verdict];
   return h(
     "div",
@@ -58,7 +58,8 @@ function Question({ model, p }) {
   if (point.kind === "none") facts.push("no model has an estimate");
   else {
     if (point.source === "derived") facts.push("computed from labelled points");
-    else facts.push(`${percent(point.score)} sure`, point.source);
+    else if (point.source === "corrected") facts.push("placed by a person");
+    else facts.push(point.radius ? `${percent(point.score)} sure` : `score ${point.score.toFixed(2)}, not calibrated`, point.source);
     if (point.radius) facts.push(`90 % within ${point.radius.toFixed(0)} px (circle)`);
     if (isOutside(p, name)) facts.push("outside the image");
     else if (point.kind === "candidate") facts.push("kept back so far");
