@@ -19,7 +19,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from conftest import REPOSITORY  # noqa: E402
+from checkout import REPOSITORY  # noqa: E402
 from dots import CARD, write_dot_model  # noqa: E402
 
 from annotext.formats.recipe import (  # noqa: E402

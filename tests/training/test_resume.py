@@ -23,7 +23,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from conftest import REPOSITORY  # noqa: E402
+from checkout import REPOSITORY  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from annotext.core.problems import AnnotextError, InputError  # noqa: E402
