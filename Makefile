@@ -24,7 +24,7 @@ demo: $(STAMP)
 	@$(BIN)/annotext demo --out $(DEMO) --force
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
