@@ -32,4 +32,7 @@ def open_(
     from annotext.cli.output import notes
     from annotext.workflows.review_open import open_review
 
-    open_review(name, notes.print, port=port, reviewer=reviewer, journal=journal, browser=not no_browser)
+    def say(text: str) -> None:
+        notes.print(text, soft_wrap=True)  # an address that is broken over two lines cannot be followed
+
+    open_review(name, say, port=port, reviewer=reviewer, journal=journal, browser=not no_browser)
