@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from annotext.core.problems import AnnotextError
+from annotext.core.errors import AnnotextError
 
 # How long a process that failed as well leaves the one that says why: torchrun ends all once the first is gone.
 _GRACE_SECONDS = 1.0
@@ -54,8 +54,8 @@ def _one_of_several() -> None:
 
 def _leave() -> None:
     """End well: with the others, and without waiting for threads of theirs that abort where the interpreter ends."""
-    if "annotext.training.distributed" in sys.modules:
-        from annotext.training.distributed import leave
+    if "annotext.training.run.distributed" in sys.modules:
+        from annotext.training.run.distributed import leave
 
         leave()
     sys.stdout.flush()
@@ -64,7 +64,7 @@ def _leave() -> None:
 
 
 def _first_to_fail() -> bool:
-    from annotext.training.distributed import first_to_fail
+    from annotext.training.run.distributed import first_to_fail
 
     return first_to_fail()
 

@@ -24,20 +24,21 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from annotext.core.anchor import fit_anchor
-from annotext.core.correctness import Criterion, tolerance
-from annotext.core.evidence import evidence
+from annotext.calibration.features import evidence
+from annotext.calibration.files import write_calibration
+from annotext.calibration.fit import fit_calibration
+from annotext.calibration.model import CalibrationModel, CalibrationPart, Truth, expect
+from annotext.calibration.pose_only import fit
+from annotext.calibration.refine import fit_anchor
+from annotext.core.additions import Source
 from annotext.core.frame import columns
 from annotext.core.policy import gains_keypoints
-from annotext.core.pose_only import fit
-from annotext.core.poses import Poses, Source
+from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions, PredictorIdentity
 from annotext.core.skeletons import COCO17, MPII16, UNION21
-from annotext.core.trust import TrustModel, TrustPart, Truth, expect
-from annotext.formats.annotations import read_annotations
-from annotext.formats.calibration import write_calibration
-from annotext.formats.predictions import write_predictions
-from annotext.trust.fit import fit_calibration
+from annotext.evaluation.correctness import Criterion, tolerance
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.predictions import write_predictions
 from annotext.workflows.decide import PolicyOptions, decide
 
 TAUGHT = ("upper_neck", "head_top")
@@ -89,7 +90,7 @@ def said_with_noise(poses: Poses, truth: NDArray[np.float64], rng: np.random.Gen
     )
 
 
-def taught(poses: Poses, said: Predictions, truth: NDArray[np.float64]) -> TrustModel:
+def taught(poses: Poses, said: Predictions, truth: NDArray[np.float64]) -> CalibrationModel:
     """A trust model of the upper neck and the head top."""
     whole = replace(poses.to(UNION21), xy=truth, visibility=np.full(truth.shape[:2], 2, np.uint8))
     pose_only = fit(whole, INPUTS, TAUGHT)
@@ -103,10 +104,10 @@ def taught(poses: Poses, said: Predictions, truth: NDArray[np.float64]) -> Trust
     largest = tolerance(Criterion.KS_OF_SIZE, sigmas, area=poses.area, head_size=poses.head_size, size=frame.size)
     error = np.linalg.norm(xy - target, axis=-1)
     fitted = fit_calibration(found, error / size, largest / size, poses.image_index, criterion=Criterion.KS_OF_SIZE)
-    part = TrustPart(
+    part = CalibrationPart(
         INPUTS, TAUGHT, pose_only, anchor, fitted.calibration, Truth("made-up", "none", "0" * 64, len(poses))
     )
-    return TrustModel(said.predictor.sha256, (part,))
+    return CalibrationModel(said.predictor.sha256, (part,))
 
 
 def prepare(annotations: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from annotext.core.policy import gains_keypoints
-from annotext.formats.annotations import read_annotations
+from annotext.formats.annotations.read import read_annotations
 from annotext.predictors.images import cut_crops, read_image, used_images
 from annotext.predictors.load import load_predictor
 from annotext.predictors.onnx import OnnxPredictor

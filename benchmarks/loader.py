@@ -36,12 +36,20 @@ from train_step import Annotext, Plan
 
 from annotext.core import geometry
 from annotext.core.skeletons import UNION21
-from annotext.formats.annotations import read_annotations
+from annotext.formats.annotations.read import read_annotations
 from annotext.predictors.images import read_image
-from annotext.training.augment import Jitter, random_view
-from annotext.training.cpu import denormals_flushed, keep_freed_memory
-from annotext.training.data import Draw, MixedBatches, PersonCrops, TrainingSet, batch_counts, loader, trainable
-from annotext.training.kept_images import KEPT_BYTES
+from annotext.training.data.augment import Jitter, random_view
+from annotext.training.data.kept_images import KEPT_BYTES
+from annotext.training.data.samples import (
+    Draw,
+    MixedBatches,
+    PersonCrops,
+    TrainingSet,
+    batch_counts,
+    loader,
+    trainable,
+)
+from annotext.training.run.cpu import denormals_flushed, keep_freed_memory
 
 INPUTS = {"nano": (96, 128)}
 PEOPLE_PER_SET = 300

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from synthetic_study import command
 
-from annotext.core.metrics.oks import oks
-from annotext.formats.annotations import read_annotations
-from annotext.formats.recipe import (
+from annotext.evaluation.oks import oks
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.recipe import (
     DataRecipe,
     DistilRecipe,
     Recipe,

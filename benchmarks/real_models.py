@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from annotext.formats.annotations import read_annotations
+from annotext.formats.annotations.read import read_annotations
 from annotext.predictors.load import load_predictor
 from annotext.predictors.pipeline import predict
 

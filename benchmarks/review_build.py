@@ -30,10 +30,11 @@ WIDTH, HEIGHT = 640, 480
 
 def prepare(folder: Path, images: int, people: int) -> dict[str, object]:
     """Write the extended file and its pictures."""
-    from annotext.core.poses import Additions, Decision, Image, Poses, Reason, Source, default_decision
+    from annotext.core.additions import Additions, Decision, Reason, Source, default_decision
+    from annotext.core.poses import Image, Poses
     from annotext.core.skeletons import COCO17
-    from annotext.formats.annotations import read_annotations
-    from annotext.formats.extended import write_extended
+    from annotext.formats.annotations.read import read_annotations
+    from annotext.formats.overlay.write import write_extended
 
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
@@ -88,7 +89,7 @@ def prepare(folder: Path, images: int, people: int) -> dict[str, object]:
 
 def build(folder: Path) -> dict[str, object]:
     """What a user runs, after FiftyOne is connected."""
-    from annotext.review.database import connect
+    from annotext.review.fiftyone.database import connect
     from annotext.workflows.review_build import build_review
 
     connect()
@@ -99,7 +100,7 @@ def build(folder: Path) -> dict[str, object]:
 
 def bare(folder: Path) -> dict[str, object]:
     """The samples of the built dataset, added to another."""
-    from annotext.review.database import connect
+    from annotext.review.fiftyone.database import connect
 
     fo = connect()
     built = fo.load_dataset(NAME)
@@ -112,7 +113,7 @@ def bare(folder: Path) -> dict[str, object]:
 
 def views(folder: Path) -> dict[str, object]:
     """Seconds of a view's count and first screen, and of a filter on scores."""
-    from annotext.review.database import connect
+    from annotext.review.fiftyone.database import connect
 
     fo = connect()
     dataset = fo.load_dataset(NAME)

@@ -29,16 +29,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from annotext.core.correctness import Criterion, tolerance
 from annotext.core.frame import columns
-from annotext.core.metrics.ranking import Interval, bootstrap
-from annotext.core.queue import sizes
 from annotext.core.skeletons import COCO17, MPII16
-from annotext.formats.annotations import header_path, read_annotations
-from annotext.formats.corrections import read_corrections
-from annotext.formats.jsonio import read_json, write_json
-from annotext.formats.predictions import read_predictions
-from annotext.formats.recipe import DataRecipe, read_recipe, write_recipe
+from annotext.evaluation.correctness import Criterion, tolerance
+from annotext.evaluation.ranking import Interval, bootstrap
+from annotext.formats.annotations.read import header_path, read_annotations
+from annotext.formats.files.jsonio import read_json, write_json
+from annotext.formats.files.predictions import read_predictions
+from annotext.formats.files.recipe import DataRecipe, read_recipe, write_recipe
+from annotext.review.decisions.files import read_corrections
+from annotext.review.decisions.queue import sizes
 
 OTHER = {"coco": "mpii", "mpii": "coco"}
 SKELETON = {"coco": "coco17", "mpii": "mpii16"}
@@ -162,7 +162,7 @@ class Loop:
         annotext("train", path, "-o", run, "--force", "--check-images", "none", threads=self.threads)
         return run
 
-    def judge(self, run: Path, name: str) -> dict[str, Judged]:
+    def judge(self, run: Path, name: str) -> dict[str, EvaluationInput]:
         """The run's own points of the keypoints that the domain lacks: on its file's people and on fresh ones."""
         said = {
             "same file": self.parquet(run, self.people, self.domain, f"{name}-same"),
@@ -173,7 +173,7 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationInput:
     """N people, T keypoints. error: (N, T) float64 person sizes, NaN where there is no truth. right: (N, T) bool."""
 
     keypoints: tuple[str, ...]
@@ -183,7 +183,7 @@ class Judged:
     right: NDArray[np.bool_]
 
 
-def judged(truth: Path, parquet: Path) -> Judged:
+def judged(truth: Path, parquet: Path) -> EvaluationInput:
     """Every keypoint of the prediction against the full truth."""
     said = read_predictions(parquet)[0]
     full = read_annotations(truth).poses
@@ -194,7 +194,7 @@ def judged(truth: Path, parquet: Path) -> Judged:
     error = np.linalg.norm(said.xy.astype(np.float64) - columns(full, names), axis=-1)
     sigmas = np.array([full.skeleton.sigmas[k] for k in names])
     limit = tolerance(Criterion.KS_OF_SIZE, sigmas, area=full.area, head_size=full.head_size, size=size)
-    return Judged(names, full.ids, full.image_index, error / size[:, None], error <= limit)
+    return EvaluationInput(names, full.ids, full.image_index, error / size[:, None], error <= limit)
 
 
 def _keep(extended: Path, output: Path, people: set[int]) -> None:
@@ -209,7 +209,9 @@ def _keep(extended: Path, output: Path, people: set[int]) -> None:
         write_json(read_json(header_path(extended))[0], header_path(output), force=True)
 
 
-def compared(names: Sequence[str], one: Judged, base: Judged, rows: NDArray[np.bool_]) -> dict[str, Interval | float]:
+def compared(
+    names: Sequence[str], one: EvaluationInput, base: EvaluationInput, rows: NDArray[np.bool_]
+) -> dict[str, Interval | float]:
     """Figures of some keypoints on some people, and their change from `base`, in percent of it."""
     there = [one.keypoints.index(k) for k in names]
     known = np.isfinite(one.error[:, there]) & np.isfinite(base.error[:, there]) & rows[:, None]
@@ -252,7 +254,7 @@ def main() -> None:
         table = Table(
             "trained on", "people", "keypoints", "n", "error", "median", "wrong %", "error, change %", "wrong, change %"
         )
-        base: dict[str, Judged] = before
+        base: dict[str, EvaluationInput] = before
         for arm in (None, *ARMS):
             found = before if arm is None else loop.judge(loop.trained(arm, seed), f"{arm.name}-{seed}")
             if arm is not None and not arm.added:
@@ -270,7 +272,7 @@ def main() -> None:
         write_json(kept, given.out / "review_loop.json", force=True, indent=True)
 
 
-def _own(one: Judged, added: Sequence[str]) -> list[str]:
+def _own(one: EvaluationInput, added: Sequence[str]) -> list[str]:
     return [k for k in one.keypoints if k not in added]
 
 

@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 from trust_study import FACE, aligned, of_model
 
-from annotext.core.metrics.ranking import auroc, bootstrap, coverage, ece, reliability_equal_count
-from annotext.formats.annotations import read_annotations
-from annotext.formats.calibration import read_calibration
-from annotext.formats.jsonio import write_json
+from annotext.calibration.files import read_calibration
+from annotext.evaluation.ranking import auroc, bootstrap, coverage, ece, reliability_equal_count
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.jsonio import write_json
 
 # Random orders: how much depends on who happens to be reviewed.
 ORDERS = 3

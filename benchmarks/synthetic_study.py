@@ -38,8 +38,10 @@ from rich.console import Console
 from rich.table import Table
 
 from annotext.core.skeletons import COCO17, MPII16, UNION21
-from annotext.formats.annotations import read_annotations
-from annotext.formats.recipe import (
+from annotext.evaluation.inputs import EvaluationInput
+from annotext.evaluation.report import EvaluationReport, evaluate
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.recipe import (
     DataRecipe,
     DistilRecipe,
     Recipe,
@@ -51,8 +53,6 @@ from annotext.formats.recipe import (
 )
 from annotext.predictors.load import load_predictor
 from annotext.predictors.pipeline import predict
-from annotext.workflows.evaluate import EvaluationReport, evaluate
-from annotext.workflows.judged import Judged
 
 SHARED = tuple(k for k in COCO17.keypoints if k in MPII16.keypoints)
 FACE = tuple(k for k in COCO17.keypoints if k not in SHARED)
@@ -280,7 +280,7 @@ class Study:
             folder = self.out / "test" / domain
             truth = read_annotations(folder / "truth.json").poses
             truth = truth.take(truth.labelled.sum(axis=1) >= 8)
-            found = Judged.of_predictions(predict([predictor], truth, folder / "images")[0])
+            found = EvaluationInput.of_predictions(predict([predictor], truth, folder / "images")[0])
             report = evaluate(truth, found)
             figures[f"{domain} shared"] = pooled(report, SHARED)
             added = TORSO_AND_HEAD if domain == "coco" else FACE

@@ -69,7 +69,7 @@ class Plan:
 
 def recipe_of(plan: Plan, skeletons: Sequence[str]) -> Any:
     """The shipped recipe of the model, with the plan's input, batch and precision, on these data sets."""
-    from annotext.formats.recipe import find_recipe, read_recipe
+    from annotext.formats.files.recipe import find_recipe, read_recipe
 
     shipped = {"nano": "demo", "rtmpose-t": "paper/rtmpose-t-union"}.get(plan.model, "paper/rtmpose-s-union")
     recipe = read_recipe(find_recipe(shipped))
@@ -98,10 +98,10 @@ class Annotext:
         import torch
         from mmengine.optim import build_optim_wrapper
 
-        from annotext.training.config import runner_config
-        from annotext.training.data import MixedBatches, PersonCrops, batch_counts, collate
-        from annotext.training.prepare import build_student
-        from annotext.training.sets import read_sets
+        from annotext.training.data.samples import MixedBatches, PersonCrops, batch_counts, collate
+        from annotext.training.data.sets import read_sets
+        from annotext.training.model.config import runner_config
+        from annotext.training.run.prepare import build_student
 
         recipe = recipe_of(plan, skeletons)
         self.device, self.recipe = torch.device(plan.device), recipe
@@ -124,9 +124,9 @@ class Annotext:
         self.collate = collate
 
     def _teach(self, skeleton: Any) -> Any:
-        from annotext.formats.recipe import DistilRecipe, TeacherRecipe
-        from annotext.training.augment import CropRule
-        from annotext.training.distil import Distillation
+        from annotext.formats.files.recipe import DistilRecipe, TeacherRecipe
+        from annotext.training.data.augment import CropRule
+        from annotext.training.teachers.distil import Distillation
 
         self.student.distillation = Distillation(
             [teacher for teacher, *_ in self.teachers],
@@ -172,8 +172,8 @@ class Annotext:
         import torch
 
         ready = []
-        for (_, normalise, network), pupil in zip(self.teachers, self.student.distillation.pupils, strict=True):
-            key = f"image_{pupil.view}" if pupil.view else "image"
+        for (_, normalise, network), binding in zip(self.teachers, self.student.distillation.bindings, strict=True):
+            key = f"image_{binding.view}" if binding.view else "image"
             ready.append((network, cycle([normalise(b[key]) for b in self.on_device])))
 
         @torch.no_grad()
@@ -191,9 +191,9 @@ def teacher_of(plan: Plan, index: int, device: Any) -> tuple[Any, Step, Step]:
 
 def own_teacher(plan: Plan, index: int, device: Any) -> Any:
     """A student of annotext's as a teacher, as a run is."""
-    from annotext.formats.skeletons import known_skeletons
-    from annotext.training.augment import CropRule
-    from annotext.training.teachers import Teacher
+    from annotext.formats.files.skeletons import known_skeletons
+    from annotext.training.data.augment import CropRule
+    from annotext.training.teachers.teacher import Teacher
 
     model, wh, skeleton = plan.teachers[index].split(":")
     recipe = recipe_of(replace(plan, model=model, input_wh=size(wh)), [skeleton])
@@ -220,8 +220,8 @@ def own_teacher(plan: Plan, index: int, device: Any) -> Any:
 
 
 def frozen_student(recipe: Any, keypoints: int, device: Any) -> Any:
-    from annotext.training.config import model_config
-    from annotext.training.student import Student
+    from annotext.training.model.config import model_config
+    from annotext.training.model.student import Student
 
     config = model_config(recipe, keypoints)
     del config["type"]
@@ -235,10 +235,10 @@ def zoo_teacher(plan: Plan, index: int, device: Any) -> Any:
     import torch
 
     from annotext.core.skeletons import UNION21
-    from annotext.formats.recipe import DistilRecipe, TeacherRecipe
-    from annotext.training.mmpose_config import shipped_configs
-    from annotext.training.teachers import load_teachers
-    from annotext.training.zoo import ZOO
+    from annotext.formats.files.recipe import DistilRecipe, TeacherRecipe
+    from annotext.training.teachers.mmpose_config import shipped_configs
+    from annotext.training.teachers.teacher import load_teachers
+    from annotext.training.teachers.zoo import ZOO
 
     entry = ZOO[plan.teachers[index]]
     config = shipped_configs() / entry.config
@@ -257,7 +257,7 @@ def zoo_teacher(plan: Plan, index: int, device: Any) -> Any:
 
 def annotext_steps(plan: Plan) -> dict[str, Step]:
     """What runs in annotext's process."""
-    from annotext.training.cpu import keep_freed_memory
+    from annotext.training.run.cpu import keep_freed_memory
 
     if plan.device == "cpu":
         keep_freed_memory()
@@ -271,7 +271,7 @@ def annotext_steps(plan: Plan) -> dict[str, Step]:
 
 def annotext_rival_steps(plan: Plan) -> dict[str, Step]:
     """annotext on COCO's 17 keypoints alone, as MMPose's config has it."""
-    from annotext.training.cpu import keep_freed_memory
+    from annotext.training.run.cpu import keep_freed_memory
 
     if plan.device == "cpu":
         keep_freed_memory()
@@ -284,7 +284,7 @@ def annotext_rival_steps(plan: Plan) -> dict[str, Step]:
 
 def mmpose_steps(plan: Plan) -> dict[str, Step]:
     """MMPose's own step and pipeline, from its shipped config."""
-    from annotext.training import bridge
+    from annotext.training.model import bridge
 
     bridge.install()
 

@@ -34,10 +34,18 @@ from rich.console import Console
 from rich.table import Table
 from synthetic_study import command
 
-from annotext.core.correctness import Criterion, tolerance
+from annotext.calibration.datasets import SHARED
+from annotext.calibration.files import read_calibration
+from annotext.calibration.learn import Learned, learn, learn_any, only
+from annotext.calibration.model import CalibrationModel, CalibrationPart, Truth, expect, points_of
+from annotext.calibration.pose_only import PoseOnlyModel
+from annotext.calibration.pose_only import fit as fit_pose_only
 from annotext.core.frame import columns
-from annotext.core.metrics.pck import torso_size
-from annotext.core.metrics.ranking import (
+from annotext.core.poses import Poses
+from annotext.core.predictions import Predictions
+from annotext.evaluation.correctness import Criterion, tolerance
+from annotext.evaluation.pck import torso_size
+from annotext.evaluation.ranking import (
     Interval,
     aurc,
     auroc,
@@ -47,17 +55,9 @@ from annotext.core.metrics.ranking import (
     found_in_worst,
     reliability_equal_count,
 )
-from annotext.core.pose_only import PoseOnlyModel
-from annotext.core.pose_only import fit as fit_pose_only
-from annotext.core.poses import Poses
-from annotext.core.predictions import Predictions
-from annotext.core.trust import TrustModel, TrustPart, Truth, expect, points_of
-from annotext.formats.annotations import read_annotations
-from annotext.formats.calibration import read_calibration
-from annotext.formats.predictions import read_predictions
-from annotext.trust.learn import Learned, learn, learn_any, only
-from annotext.workflows.trust_plot import Scored, picture
-from annotext.workflows.truths import SHARED
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.predictions import read_predictions
+from annotext.render.calibration_plot import Scored, picture
 
 HEAD = ("upper_neck", "head_top")
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
@@ -82,7 +82,7 @@ console = Console(width=190)
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationInput:
     """P points with a truth.
 
     raw_error, error: sizes, of the predictor's point and the finished one. raw_right, right: by a criterion. score:
@@ -127,7 +127,7 @@ def judged(
     radius: NDArray[np.float64],
     size: NDArray[np.float64],
     criterion: str,
-) -> Judged:
+) -> EvaluationInput:
     """Hold (N, A) finished points, scores and radii (sizes) against a truth of the same N people."""
     true = columns(truth, keypoints)
     there = said.skeleton.indices(keypoints)
@@ -142,7 +142,7 @@ def judged(
     known = np.isfinite(error) & np.isfinite(limit) & np.isfinite(score)
     image = np.broadcast_to(truth.image_index[:, None], known.shape)[known]
     peak = said.features.get("peak", said.score)[:, there].astype(np.float64)
-    return Judged(
+    return EvaluationInput(
         raw_error[known],
         error[known],
         (raw_error <= limit)[known],
@@ -155,7 +155,9 @@ def judged(
     )
 
 
-def of_learned(one: Learned, poses: Poses, said: Predictions, keypoints: Sequence[str], criterion: str) -> Judged:
+def of_learned(
+    one: Learned, poses: Poses, said: Predictions, keypoints: Sequence[str], criterion: str
+) -> EvaluationInput:
     """The people it was learned from, out of fold."""
     mine = [one.keypoints.index(k) for k in keypoints]
     return judged(
@@ -171,8 +173,8 @@ def of_learned(one: Learned, poses: Poses, said: Predictions, keypoints: Sequenc
 
 
 def of_model(
-    model: TrustModel, people: Poses, truth: Poses, said: Predictions, keypoints: Sequence[str], criterion: str
-) -> Judged:
+    model: CalibrationModel, people: Poses, truth: Poses, said: Predictions, keypoints: Sequence[str], criterion: str
+) -> EvaluationInput:
     """Others, as `extend` would treat them."""
     part = next(p for p in model.parts if keypoints[0] in p.keypoints or not p.keypoints)
     found = points_of(part, people, [said], tuple(keypoints))
@@ -187,7 +189,7 @@ def size_of(pose_only: PoseOnlyModel, people: Poses) -> NDArray[np.float64]:
     return np.where(size > 0, size, np.nan)
 
 
-def row(table: Table, name: str, one: Judged, kept: dict[str, dict[str, list[float]]]) -> None:
+def row(table: Table, name: str, one: EvaluationInput, kept: dict[str, dict[str, list[float]]]) -> None:
     figures = one.figures()
     kept[name] = {k: [v.value, v.low, v.high] for k, v in figures.items()} | {"n": [float(len(one.right))] * 3}
     digits = {"change %": 1, "wrong %": 1, "90 % radius": 1, "worst 10 %": 1, "AURC / peak's": 2}
@@ -283,24 +285,29 @@ def real(given: argparse.Namespace) -> None:
         learned[pair] = learn(poses, [said], inputs, pair, criterion=Criterion.KS_OF_SIZE, pose_only=expected)
     truth = Truth("held-out joints", "train", "0" * 64, len(poses))
     inputs = tuple(k for k in SHARED if not any(k in pair for pair in REAL_JOINTS))
-    pooled = TrustPart(inputs, (), fit_pose_only(others, inputs, ()), None, learn_any(list(learned.values())), truth)
+    pooled = CalibrationPart(
+        inputs, (), fit_pose_only(others, inputs, ()), None, learn_any(list(learned.values())), truth
+    )
     kept: dict[str, dict[str, list[float]]] = {}
     scored: list[Scored] = []
     table = new_table("held-out joints, real pictures, val; fitted on train; right by ks-of-size")
     for title, model_of in (("all joints together", lambda _: pooled), ("its own", lambda p: learned[p].part(truth))):
-        found: list[Judged] = []
+        found: list[EvaluationInput] = []
         for pair in REAL_JOINTS:
-            part: TrustPart = model_of(pair)
+            part: CalibrationPart = model_of(pair)
             if part.keypoints and not part.calibration:
                 console.print(f"{pair}: {learned[pair].fitted.skipped}")
                 continue
-            model = TrustModel(said.predictor.sha256, (part,))
+            model = CalibrationModel(said.predictor.sha256, (part,))
             blind = only(val, [k for k in SHARED if k not in pair])
             found.append(of_model(model, blind, val, val_said, pair, "ks-of-size"))
             row(table, f"{pair[0][5:]}s, scored by {title}", found[-1], kept)
         if found:
-            whole = Judged(
-                *(np.concatenate([getattr(f, field.name) for f in found]) for field in dataclasses.fields(Judged))
+            whole = EvaluationInput(
+                *(
+                    np.concatenate([getattr(f, field.name) for f in found])
+                    for field in dataclasses.fields(EvaluationInput)
+                )
             )
             row(table, f"all, scored by {title}", whole, kept)
             scored.append(Scored(f"held-out joints, scored by {title}", whole.right, whole.score, whole.raw_score))

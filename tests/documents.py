@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from annotext.core.poses import Additions, Decision, Reason, Source, default_decision
+from annotext.core.additions import Additions, Decision, Reason, Source, default_decision
 from annotext.core.skeletons import COCO17, UNION21
-from annotext.formats.annotations import AnnotationFile
-from annotext.formats.jsonio import dump_json
+from annotext.formats.annotations.read import AnnotationFile
+from annotext.formats.files.jsonio import dump_json
 
 HEADER = {
     "predictors": [{"name": "tiny", "sha256": "ab" * 32, "source": "teacher"}],

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.anchor import AnchorModel, fit_anchor
-from annotext.core.calibration import KeypointCalibration
-from annotext.core.correctness import Criterion
+from annotext.calibration.keypoint import KeypointCalibration
+from annotext.calibration.model import CalibrationModel, CalibrationPart, Truth, expect
+from annotext.calibration.pose_only import fit
+from annotext.calibration.refine import AnchorModel, fit_anchor
+from annotext.core.additions import Source
 from annotext.core.frame import columns
-from annotext.core.pose_only import fit
-from annotext.core.poses import Image, Poses, Source
+from annotext.core.poses import Image, Poses
 from annotext.core.predictions import Predictions, PredictorIdentity
 from annotext.core.skeletons import COCO17, MPII16, UNION21
-from annotext.core.trust import TrustModel, TrustPart, Truth, expect
+from annotext.evaluation.correctness import Criterion
 
 STUDENT = PredictorIdentity("made-up", "ab" * 32, Source.STUDENT)
 TAUGHT = ("upper_neck", "head_top")
@@ -105,7 +106,7 @@ def said_about(poses: Poses, truth: NDArray[np.float64], seed: int = 1, rows: sl
     ).take(poses.ids[rows])
 
 
-def trust_model(people: int = 300) -> TrustModel:
+def trust_model(people: int = 300) -> CalibrationModel:
     """Fitted on `standing_people` but for its calibrations, which are made by hand."""
     poses, truth = standing_people(people, seed=10)
     said = said_about(poses, truth, seed=11)
@@ -117,5 +118,7 @@ def trust_model(people: int = 300) -> TrustModel:
     anchor: AnchorModel = fit_anchor(poses, said, expectation, frame, truth, INPUTS, TAUGHT)
     assert np.isfinite(columns(poses, INPUTS)).any()
     calibration = {k: calibration_of(k, ("score", "expected")) for k in TAUGHT}
-    part = TrustPart(INPUTS, TAUGHT, pose_only, anchor, calibration, Truth("labels", "some.json", "cd" * 32, people))
-    return TrustModel(STUDENT.sha256, (part,))
+    part = CalibrationPart(
+        INPUTS, TAUGHT, pose_only, anchor, calibration, Truth("labels", "some.json", "cd" * 32, people)
+    )
+    return CalibrationModel(STUDENT.sha256, (part,))

@@ -11,13 +11,14 @@ from dots import coco_document
 from learned import INPUTS, TAUGHT, standing_people
 from taught import mpii_document, taught_people
 
+from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.frame import columns
-from annotext.core.poses import Additions, Decision, Poses, Reason, Source
-from annotext.core.queue import sizes
+from annotext.core.poses import Poses
 from annotext.core.skeletons import COCO17, MPII16, UNION21
-from annotext.formats.annotations import read_annotations
-from annotext.formats.extended import write_extended
-from annotext.formats.jsonio import dump_json
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.jsonio import dump_json
+from annotext.formats.overlay.write import write_extended
+from annotext.review.decisions.queue import sizes
 
 ADD_FROM, ASK_FROM = 0.7, 0.5
 

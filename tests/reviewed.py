@@ -11,10 +11,10 @@ from dots import coco_document
 from numpy.typing import NDArray
 from reviewers import added_people
 
-from annotext.core.poses import Additions, Decision, Reason, Source
+from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.skeletons import COCO17, UNION21
-from annotext.formats.annotations import read_annotations
-from annotext.formats.extended import write_extended
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.overlay.write import write_extended
 from annotext.workflows.synth import synthesise
 
 LIMIT = 0.8

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from people import random_people
 
-from annotext.core.corrections import Correction, Point, Verdict
-from annotext.core.poses import PER_POINT, Additions, Decision, Poses, Reason, Source, default_decision
+from annotext.core.additions import PER_POINT, Additions, Decision, Reason, Source, default_decision
+from annotext.core.poses import Poses
 from annotext.core.skeletons import COCO17, UNION21
+from annotext.review.decisions.correction import Correction, Point, Verdict
 
 ADDED = UNION21.missing_from(COCO17)
 WHO = ("ann", "bob", "cleo")

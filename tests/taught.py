@@ -20,9 +20,9 @@ from annotext.core.frame import columns
 from annotext.core.poses import Image, Poses
 from annotext.core.predictions import Predictions
 from annotext.core.skeletons import MPII16, UNION21
-from annotext.formats.annotations import read_annotations
-from annotext.formats.jsonio import dump_json
-from annotext.formats.predictions import write_predictions
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.jsonio import dump_json
+from annotext.formats.files.predictions import write_predictions
 from annotext.predictors.card import write_card
 
 # Few, so that what is fitted is small: shoulders, hips and knees.

@@ -98,7 +98,7 @@ def calibrate(
     From people whose truth is known and whom the student did not see. `extend` and `decide` use what is written.
     """
     from annotext.cli.output import notes, print_report
-    from annotext.core.correctness import Criterion
+    from annotext.evaluation.correctness import Criterion
     from annotext.workflows.calibrate import calibrate as run_it
 
     def names(text: str | None) -> list[str]:

@@ -40,6 +40,7 @@ def evaluate(
     People are matched by annotation id (MPII: order) and image file name.
     """
     from annotext.cli.output import print_report
+    from annotext.cli.reports.evaluation import evaluation_text
     from annotext.workflows.evaluate import evaluate_files
 
     report = evaluate_files(
@@ -52,4 +53,4 @@ def evaluate(
         predictor=predictor,
         skip_bad=skip_bad,
     )
-    print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json, text=evaluation_text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from annotext.core.problems import AnnotextError
+from annotext.core.errors import AnnotextError
 
 # Extra -> the modules it brings that the command will import.
 _EXTRAS = {"train": ("torch", "torchvision", "mmengine", "mmcv", "mmpose"), "review": ("fiftyone",)}

@@ -9,7 +9,7 @@ import typer
 
 from annotext import __version__
 from annotext.cli import commands
-from annotext.core.problems import AnnotextError
+from annotext.core.errors import AnnotextError
 
 app = typer.Typer(
     name="annotext",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol
 
 from rich.console import Console
 
-from annotext.core.problems import AnnotextError
+from annotext.core.errors import AnnotextError
 
 # Progress and notes; results go to stdout through `print_report`.
 notes = Console(stderr=True)
@@ -57,10 +57,10 @@ def print_json(value: Any) -> None:
         print(json.dumps(value, indent=2, allow_nan=False))
 
 
-def print_report(report: Report, *, as_json: bool) -> None:
-    """Print a workflow's report to stdout: JSON for programs, the summary for people."""
+def print_report(report: Any, *, as_json: bool, text: Callable[[Any], str] | None = None) -> None:
+    """Print a workflow's report to stdout: JSON for programs, for people what `text` makes of it (its summary)."""
     if as_json:
         print_json(report.to_dict())
     else:
         with results(soft_wrap=True) as console:
-            console.print(report.summary())
+            console.print(report.summary() if text is None else text(report))

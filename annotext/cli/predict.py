@@ -95,7 +95,7 @@ def unlabelled_options(
 
 def parse_passes(text: str | None) -> tuple[str, ...]:
     """`flip,shift` as names; raises typer.BadParameter for a name that is none."""
-    from annotext.predictors.passes import PASSES
+    from annotext.predictors.tta import PASSES
 
     names = tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
     for name in names:

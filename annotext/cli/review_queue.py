@@ -47,7 +47,7 @@ def queue(
     """Say which people to review next: those whose points are expected to hold the most error, unlike ones first."""
     from annotext.cli.output import print_report
     from annotext.cli.progress import people_progress
-    from annotext.core import queue as core
+    from annotext.review.decisions import queue as core
     from annotext.workflows.review_queue import review_queue
 
     with people_progress("looking at people") as progress:

@@ -37,8 +37,8 @@ def simulate_review(
 ) -> None:
     """Let an oracle answer review queues, and count what is still wrong after each share of the points."""
     from annotext.cli.output import print_report
-    from annotext.core import queue
-    from annotext.core.problems import AnnotextError
+    from annotext.core.errors import AnnotextError
+    from annotext.review.decisions import queue
     from annotext.workflows.simulate_review import BUDGETS
     from annotext.workflows.simulate_review import simulate_review as run
 

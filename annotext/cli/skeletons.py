@@ -19,7 +19,7 @@ def skeletons(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the known skeletons, show one, or compare several: what they share, and their union."""
-    from annotext.formats.skeletons import find_skeleton
+    from annotext.formats.files.skeletons import find_skeleton
 
     if not names:
         _list(as_json)
@@ -39,7 +39,7 @@ def _table(**options: Any) -> Table:
 def _list(as_json: bool) -> None:
     from annotext.cli.output import print_json, results
     from annotext.core.skeletons import BUILT_IN
-    from annotext.formats.skeletons import described
+    from annotext.formats.files.skeletons import described
 
     files = {d.skeleton.name: d for d in reversed(described())}
     rows = [(s, "built in") for s in BUILT_IN.values()]
@@ -107,7 +107,7 @@ def _show(skeleton: Skeleton, as_json: bool) -> None:
 
 def _compare(several: list[Skeleton], as_json: bool) -> None:
     from annotext.cli.output import print_json, results
-    from annotext.core.problems import AnnotextError
+    from annotext.core.errors import AnnotextError
     from annotext.core.skeleton import union
 
     first, *others = several

@@ -34,7 +34,7 @@ def tables(
     if markdown and as_json:
         raise typer.BadParameter("give --markdown or --json, not both")
     if out is not None:
-        from annotext.formats.outputs import check_output
+        from annotext.formats.files.outputs import check_output
 
         check_output(out, force=force)
     report = lay_out(runs, coco=coco, mpii=mpii)

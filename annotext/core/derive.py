@@ -1,8 +1,8 @@
 """Keypoints that follow from labelled ones: where a person labelled all parents, nothing needs to be predicted.
 
 `RULES` is the declared table, one row per pair (whose labels -> whose convention) and keypoint, each with its
-evidence. `core/derive_check.py` measures a rule on a file that has both the keypoint and the parents labelled, and
-finds new ones. N people, A added keypoints.
+evidence. `evaluation/derive_check.py` measures a rule on a file that has both the keypoint and the parents labelled,
+`evaluation/derive_search.py` finds new ones. N people, A added keypoints.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.derive import MIDPOINTS, derive
-from annotext.core.poses import Additions, Decision, Poses, Reason, Source, Visibility
-from annotext.core.predictions import Predictions, matched
-from annotext.core.trust import TrustedPoints
+from annotext.core.poses import Poses, Visibility
+from annotext.core.predictions import CalibratedPoints, Predictions, matched
 
 # How many of the added points of a keypoint may be wrong. One in twenty is a start, no measurement: give your own.
 DEFAULT_TARGET_ERROR = 0.05
@@ -136,7 +136,7 @@ def decide(
     predictions: Sequence[Predictions],
     keypoints: Sequence[str],
     policy: Policy,
-    trusted: TrustedPoints | None = None,
+    trusted: CalibratedPoints | None = None,
     *,
     eligible: NDArray[np.bool_] | None = None,
 ) -> Decisions:
@@ -170,7 +170,7 @@ def decide(
     return Decisions(additions, found.calibrated, found.anchored, limits)
 
 
-def _limits(keypoints: Sequence[str], policy: Policy, trusted: TrustedPoints | None) -> dict[str, Limits]:
+def _limits(keypoints: Sequence[str], policy: Policy, trusted: CalibratedPoints | None) -> dict[str, Limits]:
     """Of the calibrated ones among `keypoints`, in their order.
 
     A good student may keep the target error with every point added; what is more likely wrong than right stays out.
@@ -226,7 +226,7 @@ class _Estimates:
     def fill(
         self,
         prediction: Predictions,
-        trusted: TrustedPoints | None,
+        trusted: CalibratedPoints | None,
         poses: Poses,
         keypoints: Sequence[str],
         eligible: NDArray[np.bool_],

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.poses import Source
+from annotext.core.additions import Source
 from annotext.core.skeleton import Skeleton
 
 
@@ -95,3 +96,33 @@ def matched(ids: NDArray[np.int64], others: NDArray[np.int64]) -> tuple[NDArray[
     rows = order[place]
     them = np.flatnonzero(ids[rows] == others)
     return rows[them], them
+
+
+class MinimumScore(Protocol):
+    """The calibration of one keypoint, as far as a policy asks it."""
+
+    def minimum_score(self, target_error: float) -> float:
+        """From which score up at most `target_error` of the points are wrong; infinite where no score is."""
+        ...
+
+
+@dataclass(frozen=True)
+class CalibratedPoints:
+    """What a trust model made of its predictor's points of N people.
+
+    keypoints: B names. calibration: of those of them that have one, by name.
+    xy: (N, B, 2) float64, image pixels; NaN for people the predictor did not see.
+    score: (N, B) float64, the probability that the point is right; NaN where nobody knows.
+    radius: (N, B) float64, image pixels, the error stays below it with 90 % probability; NaN where nobody knows.
+    anchored: (N, B) bool, the point was moved from where the predictor saw it.
+    absent: by calibrated keypoint, what its calibration weighs and these predictions do not say (passes left out).
+    """
+
+    predictor_sha256: str
+    keypoints: tuple[str, ...]
+    calibration: Mapping[str, MinimumScore]
+    xy: NDArray[np.float64]
+    score: NDArray[np.float64]
+    radius: NDArray[np.float64]
+    anchored: NDArray[np.bool_]
+    absent: Mapping[str, tuple[str, ...]]

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.errors import InputError, Problem
 from annotext.core.poses import Poses
-from annotext.core.problems import InputError, Problem
 from annotext.predictors.images import find_missing, pointer_to, read_image, used_images
 
 # Cells of a person's box along each side.

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from annotext.core.additions import Source
+from annotext.core.errors import InputError, Problem
 from annotext.core.geometry import Fit
-from annotext.core.poses import Source
-from annotext.core.problems import InputError, Problem
 from annotext.core.skeleton import Skeleton, union
 from annotext.core.skeletons import BUILT_IN, COCO17
-from annotext.formats.jsonio import kind_of, read_json
-from annotext.formats.outputs import writing
+from annotext.formats.files.jsonio import kind_of, read_json
+from annotext.formats.files.outputs import writing
 
 FORMAT = "annotext-predictor/1"
 Layout = Literal["NCHW", "NHWC"]

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.errors import InputError, Problem
 from annotext.core.geometry import box_center_size, box_scale, image_to_crop_matrix
 from annotext.core.poses import Image, Poses
-from annotext.core.problems import InputError, Problem
-from annotext.formats.records import unsafe_file_name
+from annotext.formats.annotations.records import unsafe_file_name
 from annotext.predictors.card import Card
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from annotext.core.problems import InputError
+from annotext.core.errors import InputError
 from annotext.core.skeleton import Skeleton
-from annotext.formats.skeletons import known_skeletons
+from annotext.formats.files.skeletons import known_skeletons
 from annotext.predictors.card import read_card
 from annotext.predictors.onnx import OnnxPredictor
 from annotext.predictors.predictor import Predictor

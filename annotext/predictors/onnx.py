@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core import simcc
+from annotext.core.errors import InputError, Problem
 from annotext.core.predictions import PredictorIdentity
-from annotext.core.problems import InputError, Problem
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import BUILT_IN
 from annotext.predictors.card import Card, HeatmapOutput, SimccOutput
-from annotext.predictors.heatmap import decode_heatmaps
+from annotext.predictors.outputs.heatmap import decode_heatmaps
 from annotext.predictors.predictor import CropPoints
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.errors import SHOWN_PROBLEMS, InputError, Problem
 from annotext.core.geometry import crop_to_image
 from annotext.core.policy import OUTSIDE
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions
-from annotext.core.problems import SHOWN_PROBLEMS, InputError, Problem
 from annotext.predictors.images import (
     crop_matrices,
     cut_crops,

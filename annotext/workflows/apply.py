@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from annotext.core.corrections import Verdict
-from annotext.core.findings import Finding
-from annotext.core.poses import Additions
-from annotext.core.problems import SHOWN_PROBLEMS, InputError, Problem
-from annotext.core.revision import apply_corrections
-from annotext.formats.annotations import header_path, read_annotations
-from annotext.formats.corrections import CorrectionsFile, load_corrections
-from annotext.formats.extended import output_paths
-from annotext.formats.jsonio import no_collecting, write_json
-from annotext.formats.outputs import check_output
-from annotext.formats.revised import write_revised
+from annotext.core.additions import Additions
+from annotext.core.errors import SHOWN_PROBLEMS, Finding, InputError, Problem
+from annotext.formats.annotations.read import header_path, read_annotations
+from annotext.formats.files.jsonio import no_collecting, write_json
+from annotext.formats.files.outputs import check_output
+from annotext.formats.overlay.revise import write_revised
+from annotext.formats.overlay.write import output_paths
+from annotext.review.decisions.apply import apply_corrections
+from annotext.review.decisions.correction import Verdict
+from annotext.review.decisions.files import CorrectionsFile, load_corrections
 from annotext.workflows.skipped import skipped_lines
 
 

@@ -11,9 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
-from annotext.core.calibration import ANY
-from annotext.core.correctness import Criterion
-from annotext.core.metrics.ranking import (
+from annotext.calibration.datasets import HELD_OUT, REVIEWED, CalibrationSet, read_calibration_sets, with_reviews
+from annotext.calibration.files import FILE_NAME, write_calibration
+from annotext.calibration.keypoint import ANY
+from annotext.calibration.learn import Learned, learn, learn_any
+from annotext.calibration.model import CalibrationModel, CalibrationPart, Truth
+from annotext.calibration.pool import pooled
+from annotext.calibration.pose_only import fit as fit_pose_only
+from annotext.core.errors import InputError, Problem
+from annotext.core.poses import Poses
+from annotext.evaluation.correctness import Criterion
+from annotext.evaluation.ranking import (
     Interval,
     aurc,
     auroc,
@@ -23,22 +31,14 @@ from annotext.core.metrics.ranking import (
     found_in_worst,
     reliability_equal_count,
 )
-from annotext.core.pose_only import fit as fit_pose_only
-from annotext.core.poses import Poses
-from annotext.core.problems import InputError, Problem
-from annotext.core.trust import TrustModel, TrustPart, Truth
-from annotext.formats.annotations import read_annotations
-from annotext.formats.calibration import FILE_NAME, write_calibration
-from annotext.formats.jsonio import read_json, write_json
-from annotext.formats.outputs import writing
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.jsonio import read_json, write_json
+from annotext.formats.files.outputs import writing
 from annotext.predictors.card import read_card
 from annotext.predictors.load import find_card
-from annotext.trust.learn import Learned, learn, learn_any
-from annotext.trust.pool import pooled
+from annotext.render.calibration_plot import Scored, picture
 from annotext.workflows.decide import check_outputs
 from annotext.workflows.skipped import skipped_lines
-from annotext.workflows.trust_plot import Scored, picture
-from annotext.workflows.truths import HELD_OUT, REVIEWED, Lesson, read_lessons, with_reviews
 
 PICTURE = "calibration.png"
 # What a run says about the files it learned from.
@@ -58,7 +58,7 @@ class KeypointReport:
     figures: AUROC, AURC, worst10 (share of all errors in the worst tenth), by the predictor's own score on its own
         points ("raw_...") and by the calibrated one on the finished points; ece, coverage of the 90 % radius, its
         median in sizes. Each (value, low, high), 95 % by redrawing images. Empty where there is no calibration.
-    skipped: why there is no calibration, else empty. anchor: what was judged about it, `AnchorJudgement.to_dict`.
+    skipped: why there is no calibration, else empty. anchor: what was judged about it, `AnchorEvaluation.to_dict`.
     """
 
     keypoint: str
@@ -191,12 +191,12 @@ def calibrate(
 ) -> CalibrationReport:
     """Write calibration.json for the predictor at `predictor`, and a picture beside it.
 
-    truths, held_out, reviewed, predictions, keypoints, inputs, joints, head_sizes: as `read_lessons` takes them; what
-    reviewers decided about a keypoint is learned together with its labels (`with_reviews`). criterion: what right
-    means, one for all. anchored: points may be moved by what the labels say. poses: a file with many labelled people,
-    from which the expectation by pose alone is learned instead; its images that a truth has are left out. output:
-    default in the run, or beside the card. allow_seen: also learn from files that the run was trained on. progress:
-    told what is learned next. All outputs are checked before work starts; nothing is written if nothing could
+    truths, held_out, reviewed, predictions, keypoints, inputs, joints, head_sizes: as `read_calibration_sets` takes
+    them; what reviewers decided about a keypoint is learned together with its labels (`with_reviews`). criterion: what
+    right means, one for all. anchored: points may be moved by what the labels say. poses: a file with many labelled
+    people, from which the expectation by pose alone is learned instead; its images that a truth has are left out.
+    output: default in the run, or beside the card. allow_seen: also learn from files that the run was trained on.
+    progress: told what is learned next. All outputs are checked before work starts; nothing is written if nothing could
     be learned. Raises InputError or AnnotextError.
     """
     card_path = find_card(predictor)
@@ -205,7 +205,7 @@ def calibrate(
     drawn = output.with_suffix(".png")
     read = [*truths, *held_out, *reviewed, *predictions, card_path, poses, head_sizes]
     check_outputs([output, drawn, *([report] if report else [])], read, force)
-    lessons = read_lessons(
+    calibration_sets = read_calibration_sets(
         truths,
         held_out,
         predictions,
@@ -219,34 +219,37 @@ def calibrate(
     )
     more = read_annotations(poses, skip_bad=skip_bad).poses if poses is not None else None
     if not allow_seen:
-        _refuse_seen(lessons, card_path.parent / DATA)
-    arranged, notes = with_reviews(lessons)
+        _refuse_seen(calibration_sets, card_path.parent / DATA)
+    arranged, notes = with_reviews(calibration_sets)
     if not arranged:
         raise InputError(
-            Problem(str(lesson.path), "", "holds too few decisions to learn from", notes[-1]) for lesson in lessons
+            Problem(str(calibration_set.path), "", "holds too few decisions to learn from", notes[-1])
+            for calibration_set in calibration_sets
         )
     learned: list[Learned] = []
     rows: list[KeypointReport] = []
-    for lesson, reviews in arranged:
+    for calibration_set, reviews in arranged:
         if progress is not None:
-            files = " and ".join(str(p) for p in dict.fromkeys([lesson.path, *(r.path for r in reviews)]))
-            progress(f"learning about {', '.join(lesson.keypoints)} from {files}")
-        one = _learn(lesson, criterion, anchored, more)
+            files = " and ".join(str(p) for p in dict.fromkeys([calibration_set.path, *(r.path for r in reviews)]))
+            progress(f"learning about {', '.join(calibration_set.keypoints)} from {files}")
+        one = _learn(calibration_set, criterion, anchored, more)
         if reviews:
             one, member = pooled(one, [r.people() for r in reviews])
-            rows += [row for i, own in enumerate((lesson, *reviews)) for row in _rows(one.take(member == i), own)]
+            rows += [
+                row for i, own in enumerate((calibration_set, *reviews)) for row in _rows(one.take(member == i), own)
+            ]
         else:
-            rows += _rows(one, lesson)
+            rows += _rows(one, calibration_set)
         learned.append(one)
-    taught = [lesson for lesson, _ in arranged]
+    taught = [calibration_set for calibration_set, _ in arranged]
     _refuse_nothing(taught, learned)
     parts = [
-        one.part(lesson.truth, [r.truth for r in reviews])
-        for one, (lesson, reviews) in zip(learned, arranged, strict=True)
-        if lesson.truth.protocol != HELD_OUT
+        one.part(calibration_set.truth, [r.truth for r in reviews])
+        for one, (calibration_set, reviews) in zip(learned, arranged, strict=True)
+        if calibration_set.truth.protocol != HELD_OUT
     ]
     parts += (any_part := _any_part(taught, learned))
-    model = TrustModel(card.sha256, tuple(parts))
+    model = CalibrationModel(card.sha256, tuple(parts))
     write_calibration(model, output, force=force, inputs=[*truths, *held_out, *reviewed, *predictions])
     scored = _scored(learned)
     if scored:
@@ -262,8 +265,8 @@ def calibrate(
         criterion=str(criterion),
         keypoints=tuple(rows),
         any_points=sum(part.calibration[ANY].points for part in any_part),
-        truths=tuple(dict.fromkeys(lesson.truth for lesson in lessons)),
-        skipped=tuple(dict.fromkeys(p for lesson in lessons for p in lesson.skipped)),
+        truths=tuple(dict.fromkeys(calibration_set.truth for calibration_set in calibration_sets)),
+        skipped=tuple(dict.fromkeys(p for calibration_set in calibration_sets for p in calibration_set.skipped)),
         notes=tuple(notes),
     )
     if report is not None:
@@ -271,25 +274,27 @@ def calibrate(
     return result
 
 
-def _learn(lesson: Lesson, criterion: Criterion, anchored: bool, more: Poses | None) -> Learned:
+def _learn(calibration_set: CalibrationSet, criterion: Criterion, anchored: bool, more: Poses | None) -> Learned:
     try:
         pose_only = None
         if more is not None:
-            others = ~np.isin(_base_names(more), _base_names(lesson.poses))
-            pose_only = fit_pose_only(more.take(others), lesson.inputs, lesson.keypoints)
+            others = ~np.isin(_base_names(more), _base_names(calibration_set.poses))
+            pose_only = fit_pose_only(more.take(others), calibration_set.inputs, calibration_set.keypoints)
         return learn(
-            lesson.poses,
-            lesson.predictions,
-            lesson.inputs,
-            lesson.keypoints,
+            calibration_set.poses,
+            calibration_set.predictions,
+            calibration_set.inputs,
+            calibration_set.keypoints,
             criterion=criterion,
             anchored=anchored,
             pose_only=pose_only,
-            reviewed=lesson.reviewed,
+            reviewed=calibration_set.reviewed,
         )
     except ValueError as error:
         hint = "give a file of more people, or leave these out (--keypoints, --joints)"
-        raise InputError.single(lesson.path, ", ".join(lesson.keypoints), f"cannot be learned: {error}", hint) from None
+        raise InputError.single(
+            calibration_set.path, ", ".join(calibration_set.keypoints), f"cannot be learned: {error}", hint
+        ) from None
 
 
 def _base_names(poses: Poses) -> list[str]:
@@ -297,57 +302,65 @@ def _base_names(poses: Poses) -> list[str]:
     return [PurePosixPath(name.replace("\\", "/")).name for name in poses.file_names()]
 
 
-def _any_part(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> list[TrustPart]:
+def _any_part(calibration_sets: Sequence[CalibrationSet], learned: Sequence[Learned]) -> list[CalibrationPart]:
     """What held-out joints together say about keypoints that have no truth; nothing where there are too few."""
-    mine = [(lesson, one) for lesson, one in zip(lessons, learned, strict=True) if lesson.truth.protocol == HELD_OUT]
+    mine = [
+        (calibration_set, one)
+        for calibration_set, one in zip(calibration_sets, learned, strict=True)
+        if calibration_set.truth.protocol == HELD_OUT
+    ]
     if not mine:
         return []
     calibration = learn_any([one for _, one in mine])
     if not calibration:
         return []
     first = mine[0][0]
-    inputs = tuple(dict.fromkeys(k for lesson, _ in mine for k in (*lesson.inputs, *lesson.keypoints)))
+    inputs = tuple(
+        dict.fromkeys(k for calibration_set, _ in mine for k in (*calibration_set.inputs, *calibration_set.keypoints))
+    )
     shared = tuple(k for k in inputs if all(k in (*o.inputs, *o.keypoints) for o, _ in mine))
-    truth, *also = dict.fromkeys(lesson.truth for lesson, _ in mine)
-    return [TrustPart(shared, (), fit_pose_only(first.poses, shared, ()), None, calibration, truth, tuple(also))]
+    truth, *also = dict.fromkeys(calibration_set.truth for calibration_set, _ in mine)
+    return [CalibrationPart(shared, (), fit_pose_only(first.poses, shared, ()), None, calibration, truth, tuple(also))]
 
 
-def _refuse_nothing(lessons: Sequence[Lesson], learned: Sequence[Learned]) -> None:
+def _refuse_nothing(calibration_sets: Sequence[CalibrationSet], learned: Sequence[Learned]) -> None:
     """Raises InputError where no keypoint got a calibration or an anchor: such a file would say nothing."""
     if any(one.fitted.calibration or any(one.anchor.on) for one in learned):
         return
     hint = "give a file of more people, or a predictor that is not always right there"
     raise InputError(
-        Problem(str(lesson.path), keypoint, f"cannot be learned: {why}", hint)
-        for lesson, one in zip(lessons, learned, strict=True)
+        Problem(str(calibration_set.path), keypoint, f"cannot be learned: {why}", hint)
+        for calibration_set, one in zip(calibration_sets, learned, strict=True)
         for keypoint, why in one.fitted.skipped.items()
     )
 
 
-def _refuse_seen(lessons: Sequence[Lesson], data: Path) -> None:
+def _refuse_seen(calibration_sets: Sequence[CalibrationSet], data: Path) -> None:
     """Raises InputError for truths the run was trained on: its errors there say nothing about others."""
     if not data.is_file():
         return
     document, _ = read_json(data)
     seen = {entry.get("sha256") for entry in document.get("data", []) if isinstance(entry, dict)}
-    known = dict.fromkeys(lesson.path for lesson in lessons if lesson.truth.sha256 in seen)
+    known = dict.fromkeys(
+        calibration_set.path for calibration_set in calibration_sets if calibration_set.truth.sha256 in seen
+    )
     hint = "use people it never saw, or --allow-seen if you know better: scores will then be too high"
     if known:
         raise InputError(Problem(str(path), "", "the student was trained on this file", hint) for path in known)
 
 
-def _rows(one: Learned, lesson: Lesson) -> list[KeypointReport]:
+def _rows(one: Learned, calibration_set: CalibrationSet) -> list[KeypointReport]:
     rows: list[KeypointReport] = []
     for column, keypoint in enumerate(one.keypoints):
         known = one.known[:, column]
-        if lesson.reviewed is not None and keypoint not in lesson.keypoints:
+        if calibration_set.reviewed is not None and keypoint not in calibration_set.keypoints:
             continue
         right = one.right[known, column]
         rows.append(
             KeypointReport(
                 keypoint=keypoint,
-                protocol=lesson.truth.protocol,
-                file=str(lesson.path),
+                protocol=calibration_set.truth.protocol,
+                file=str(calibration_set.path),
                 n=int(known.sum()),
                 right=float(right.mean()) if known.any() else float("nan"),
                 criterion=str(one.criterion),

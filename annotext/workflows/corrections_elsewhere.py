@@ -11,15 +11,15 @@ from typing import Any
 
 from rich.markup import escape
 
-from annotext.core.elsewhere import TOLERANCE, differences
-from annotext.core.poses import Additions, Source
-from annotext.core.problems import InputError, Problem
-from annotext.core.reviewers import check_name
-from annotext.formats import cvat, label_studio
-from annotext.formats.annotations import AnnotationFile, read_annotations
-from annotext.formats.corrections import append_corrections, load_corrections
-from annotext.formats.jsonio import dump_json
-from annotext.formats.outputs import check_output, writing
+from annotext.core.additions import Additions, Source
+from annotext.core.errors import InputError, Problem
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.files.jsonio import dump_json
+from annotext.formats.files.outputs import check_output, writing
+from annotext.formats.tools import cvat, label_studio
+from annotext.review.decisions.files import append_corrections, load_corrections
+from annotext.review.decisions.reviewers import check_name
+from annotext.review.decisions.tool_export import TOLERANCE, differences
 from annotext.workflows.skipped import skipped_lines
 
 

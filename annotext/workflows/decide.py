@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from annotext.calibration.files import FILE_NAME, Calibration, read_calibration
+from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.policy import Policy
 from annotext.core.predictions import PredictorIdentity
-from annotext.core.problems import AnnotextError, InputError, Problem
-from annotext.formats.annotations import AnnotationFile, read_annotations
-from annotext.formats.calibration import FILE_NAME, Calibration, read_calibration
-from annotext.formats.extended import output_paths, refuse_extended
-from annotext.formats.jsonio import no_collecting, write_json
-from annotext.formats.outputs import check_output
-from annotext.formats.policy_recipe import find_policy, read_policy
-from annotext.formats.predictions import read_predictions, read_predictions_header
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.files.jsonio import no_collecting, write_json
+from annotext.formats.files.outputs import check_output
+from annotext.formats.files.policy import find_policy, read_policy
+from annotext.formats.files.predictions import read_predictions, read_predictions_header
+from annotext.formats.overlay.write import output_paths, refuse_extended
 from annotext.workflows.extension import ExtensionReport, extend_file
 from annotext.workflows.unlabelled import UnlabelledOptions
 

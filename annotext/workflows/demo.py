@@ -12,25 +12,27 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from annotext.core.correctness import Criterion, tolerance
-from annotext.core.metrics.pck import distances, torso_size
-from annotext.core.poses import Decision, Poses, Source
+from annotext.calibration.baseline import pose_only_predictions
+from annotext.core.additions import Decision, Source
+from annotext.core.errors import AnnotextError
+from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions
-from annotext.core.problems import AnnotextError
 from annotext.core.skeletons import UNION21
-from annotext.formats.annotations import read_annotations
-from annotext.formats.jsonio import read_json, write_json
-from annotext.formats.predictions import read_predictions
-from annotext.predictors.passes import PASSES
-from annotext.workflows.baseline import pose_only_predictions
+from annotext.evaluation.correctness import Criterion, tolerance
+from annotext.evaluation.inputs import EvaluationInput
+from annotext.evaluation.pck import distances, torso_size
+from annotext.evaluation.report import TORSO_THRESHOLD, EvaluationReport, KeypointFigures, evaluate
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.jsonio import read_json, write_json
+from annotext.formats.files.predictions import read_predictions
+from annotext.predictors.tta import PASSES
+from annotext.render.page import Picture, Section, Table, to_html, to_markdown
 from annotext.workflows.calibrate import PICTURE, calibrate
 from annotext.workflows.decide import decide
 from annotext.workflows.demo_review import DemoReview, ready_for_review
 from annotext.workflows.draw import draw
-from annotext.workflows.evaluate import TORSO_THRESHOLD, EvaluationReport, KeypointFigures, evaluate, evaluate_files
+from annotext.workflows.evaluate import evaluate_files
 from annotext.workflows.extension import ExtensionReport
-from annotext.workflows.judged import Judged
-from annotext.workflows.page import Picture, Section, Table, to_html, to_markdown
 from annotext.workflows.predict import predict
 from annotext.workflows.strip import strip_file
 from annotext.workflows.synth import synthesise
@@ -310,10 +312,10 @@ def _judge(name: str, out: Path, train_dir: Path, val_dir: Path, extended: Exten
     return SetResult(
         name=name,
         extended=extended,
-        student=evaluate(truth, Judged.of_predictions(student), truth_name=truth_file.name),
+        student=evaluate(truth, EvaluationInput.of_predictions(student), truth_name=truth_file.name),
         finished=evaluate_files(truth_file, file),
         leads={k: _lead(truth, student, geometry, k) for k in predicted_only},
-        baseline=evaluate(truth, Judged.of_predictions(geometry), truth_name=truth_file.name),
+        baseline=evaluate(truth, EvaluationInput.of_predictions(geometry), truth_name=truth_file.name),
         promises=_promises(truth, file, extended),
         stripped_equal=_same_json(annotations, stripped),
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from annotext.core.problems import AnnotextError
+from annotext.core.errors import AnnotextError
 from annotext.workflows.review_build import ReviewBuildReport, build_review
 
 

@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
+from annotext.calibration.pose_only import fit
 from annotext.core.derive import Rule, formula, rule_for
-from annotext.core.derive_check import LIMITS, Figures, Measurement, Unit, measure, unit_of
-from annotext.core.derive_find import MOST_PARENTS, Found, find
-from annotext.core.pose_only import fit
+from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.poses import Poses
-from annotext.core.problems import AnnotextError, InputError, Problem
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import COCO17, MPII16
-from annotext.formats.annotations import AnnotationFile, read_annotations
-from annotext.formats.extended import refuse_extended
-from annotext.formats.head_sizes import with_head_sizes
-from annotext.formats.jsonio import write_json
-from annotext.formats.outputs import check_output
-from annotext.formats.skeletons import known_skeletons
+from annotext.evaluation.derive_check import LIMITS, Figures, Measurement, Unit, measure, unit_of
+from annotext.evaluation.derive_search import MOST_PARENTS, Found, find
+from annotext.formats.annotations.head_sizes import with_head_sizes
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.files.jsonio import write_json
+from annotext.formats.files.outputs import check_output
+from annotext.formats.files.skeletons import known_skeletons
+from annotext.formats.overlay.write import refuse_extended
 from annotext.workflows.skipped import skipped_lines
 
 _UNIT_NAMES = {
@@ -43,7 +43,7 @@ _SAME, _EVERYBODY = "regression on geometry, same people", "regression on geomet
 
 @dataclass(frozen=True)
 class Regressor:
-    """The no-image regressor (core/pose_only.py) on one keypoint.
+    """The no-image regressor (calibration/pose_only.py) on one keypoint.
 
     inputs: what it looks at. taught: people it was fitted on. everybody: over all people it could be judged on.
     same: over those the found rules were judged on; None without found rules.

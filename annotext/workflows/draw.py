@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
-from annotext.core.poses import Additions, Source, Visibility
-from annotext.core.problems import AnnotextError, InputError, Problem
-from annotext.core.unlabelled import beside
-from annotext.formats.annotations import AnnotationFile, read_annotations
-from annotext.formats.outputs import check_output, writing
+from annotext.core.additions import Additions, Source, beside
+from annotext.core.errors import AnnotextError, InputError, Problem
+from annotext.core.poses import Visibility
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.files.outputs import check_output, writing
 from annotext.predictors.images import find_missing, image_path, pointer_to, read_image, used_images
-from annotext.workflows.contact_sheet import Tile, contact_sheet
+from annotext.render.pictures import Tile, contact_sheet
 from annotext.workflows.skipped import skipped_lines
 
 # People on a sheet unless asked otherwise: a screenful.

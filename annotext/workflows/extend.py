@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from annotext.core.problems import AnnotextError
-from annotext.formats.annotations import read_annotations
-from annotext.formats.extended import output_paths, refuse_extended
-from annotext.formats.jsonio import write_json
-from annotext.formats.predictions import read_predictions, write_predictions
+from annotext.core.errors import AnnotextError
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.jsonio import write_json
+from annotext.formats.files.predictions import read_predictions, write_predictions
+from annotext.formats.overlay.write import output_paths, refuse_extended
 from annotext.predictors.predictor import Predictor
 from annotext.workflows.decide import (
     PolicyOptions,

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
+from annotext.calibration.files import Calibration
+from annotext.core.additions import Decision, Reason, Source
+from annotext.core.errors import InputError, Problem
 from annotext.core.policy import Decisions, Limits, Policy, decide, gains_keypoints
-from annotext.core.poses import Decision, Poses, Reason, Source
-from annotext.core.predictions import Predictions, PredictorIdentity
-from annotext.core.problems import InputError, Problem
+from annotext.core.poses import Poses
+from annotext.core.predictions import CalibratedPoints, Predictions, PredictorIdentity
 from annotext.core.skeleton import Skeleton, union
 from annotext.core.skeletons import UNION21
-from annotext.core.trust import TrustedPoints
-from annotext.formats.annotations import AnnotationFile
-from annotext.formats.calibration import Calibration
-from annotext.formats.extended import write_extended
-from annotext.formats.jsonio import no_collecting
+from annotext.formats.annotations.read import AnnotationFile
+from annotext.formats.files.jsonio import no_collecting
+from annotext.formats.overlay.write import write_extended
 from annotext.workflows.skipped import skipped_lines
 from annotext.workflows.unlabelled import WholeLabelling, unlabelled_lines
 
@@ -241,7 +241,7 @@ def _header_of(calibration: Calibration | None, decisions: Decisions) -> dict[st
     }
 
 
-def _absent_notes(trusted: TrustedPoints | None) -> list[str]:
+def _absent_notes(trusted: CalibratedPoints | None) -> list[str]:
     absent = {} if trusted is None else {k: a for k, a in trusted.absent.items() if a}
     names = sorted({name for a in absent.values() for name in a})
     if not names:

@@ -13,19 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
+from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.policy import gains_keypoints
-from annotext.core.poses import Poses
+from annotext.core.poses import Poses, joined
 from annotext.core.predictions import Predictions, PredictorIdentity
-from annotext.core.problems import AnnotextError, InputError, Problem
-from annotext.core.unlabelled import joined
-from annotext.formats.annotations import AnnotationFile, read_annotations
-from annotext.formats.detections import Detections
-from annotext.formats.outputs import check_output
-from annotext.formats.predictions import write_predictions
+from annotext.formats.annotations.detections import Detections
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.files.outputs import check_output
+from annotext.formats.files.predictions import write_predictions
 from annotext.predictors.load import load_predictor
-from annotext.predictors.passes import PASSES, PredictorWithPasses
 from annotext.predictors.pipeline import predict as ask
 from annotext.predictors.predictor import Predictor
+from annotext.predictors.tta import PASSES, AugmentedPredictor
 from annotext.workflows.skipped import skipped_lines
 from annotext.workflows.unlabelled import UnlabelledOptions
 
@@ -206,7 +205,7 @@ def load_predictors(predictors: Sequence[Path | Predictor], passes: Collection[s
     twice = [name for name, n in Counter(p.identity.name for p in loaded).items() if n > 1]
     if twice:
         raise AnnotextError(f"two predictors are named {', '.join(twice)}: give each card its own name")
-    return [PredictorWithPasses(p, passes) for p in loaded] if passes else loaded
+    return [AugmentedPredictor(p, passes) for p in loaded] if passes else loaded
 
 
 def identity_dict(identity: PredictorIdentity) -> dict[str, str]:

@@ -14,21 +14,22 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 from rich.markup import escape
 
-from annotext.core.doubt import add_limits, below_limit, disagreement, to_review
-from annotext.core.plausibility import codes, find_oddities
-from annotext.core.poses import Additions, Decision, Poses, Source
+from annotext.core.additions import Additions, Decision, Source
+from annotext.core.errors import InputError, Problem
+from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions
-from annotext.core.problems import InputError, Problem
-from annotext.formats.annotations import AnnotationFile, read_annotations
-from annotext.formats.jsonio import no_collecting
-from annotext.formats.predictions import read_predictions, read_predictions_header
-from annotext.formats.queue import QueuedPerson, read_queue
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.files.jsonio import no_collecting
+from annotext.formats.files.predictions import read_predictions, read_predictions_header
 from annotext.predictors.images import find_missing, image_path, pointer_to, used_images
-from annotext.review.build import build_dataset, check_name
-from annotext.review.database import connect
-from annotext.review.decisions import refresh
-from annotext.review.documents import Shown
-from annotext.review.journal import journal_folder
+from annotext.review.decisions.doubt import add_limits, below_limit, disagreement, to_review
+from annotext.review.decisions.journal import journal_folder
+from annotext.review.decisions.plausibility import codes, find_issues
+from annotext.review.decisions.queue_file import QueuedPerson, read_queue
+from annotext.review.fiftyone.build import build_dataset, check_name
+from annotext.review.fiftyone.database import connect
+from annotext.review.fiftyone.documents import Shown
+from annotext.review.fiftyone.store import refresh
 
 # Points of the random audit unless asked otherwise: 100 tell an error rate of 5 % to within 1.6 and 11.3 % (95 %,
 # Wilson) and are judged in a quarter of an hour.
@@ -122,7 +123,7 @@ def build_review(
         additions=additions,
         limits=limits,
         disagreement=disagreement(poses, additions, said),
-        oddities=find_oddities(poses, additions),
+        issues=find_issues(poses, additions),
         audit=_in_skeleton(poses, additions, drawn),
         images=paths,
         sizes=sizes,
@@ -144,7 +145,7 @@ def build_review(
         people=len(poses),
         to_review=int(dataset.sum("to_review")),
         points=_points(additions, limits),
-        findings=codes(shown.oddities),
+        findings=codes(shown.issues),
         views={view: len(dataset.load_saved_view(view)) for view in views},
         audit=int(drawn.sum()),
         seed=seed,

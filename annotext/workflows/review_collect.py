@@ -8,15 +8,14 @@ from typing import Any
 
 from rich.markup import escape
 
-from annotext.core.corrections import Correction, standing
-from annotext.core.findings import Finding
-from annotext.core.problems import AnnotextError, InputError, Problem
-from annotext.core.revision import apply_corrections
-from annotext.formats.annotations import read_annotations
-from annotext.formats.corrections import append_corrections, load_corrections
-from annotext.formats.outputs import check_output
-from annotext.formats.records import Kind
-from annotext.review.journal import journal_files, journal_folder, journal_kind, read_journals
+from annotext.core.errors import AnnotextError, Finding, InputError, Problem
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.annotations.records import Kind
+from annotext.formats.files.outputs import check_output
+from annotext.review.decisions.apply import apply_corrections
+from annotext.review.decisions.correction import Correction, standing
+from annotext.review.decisions.files import append_corrections, load_corrections
+from annotext.review.decisions.journal import journal_files, journal_folder, journal_kind, read_journals
 from annotext.workflows.skipped import skipped_lines
 
 # Findings a person is shown; programs get all.
@@ -108,7 +107,7 @@ def _check_kind(output: Path, there: bool, kind: Kind) -> None:
 
 
 def _of_dataset(name: str) -> tuple[list[Correction], tuple[Problem, ...], Kind, Path]:
-    from annotext.review.database import connect
+    from annotext.review.fiftyone.database import connect
 
     fo = connect()
     if not fo.dataset_exists(name):
@@ -116,7 +115,7 @@ def _of_dataset(name: str) -> tuple[list[Correction], tuple[Problem, ...], Kind,
             f"there is no dataset {name!r}; `annotext review status` lists them, and --journal EXTENDED collects "
             "without one"
         )
-    from annotext.review.decisions import decisions, journal_of, review_info
+    from annotext.review.fiftyone.store import decisions, journal_of, review_info
 
     dataset = fo.load_dataset(name)
     info = review_info(dataset)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from annotext.core.problems import AnnotextError
-from annotext.review import session
-from annotext.review.database import connect
-from annotext.review.decisions import JOURNAL, journal_of, refresh
-from annotext.review.desk import REVIEWER
-from annotext.review.journal import make_journal_folder
+from annotext.core.errors import AnnotextError
+from annotext.review.decisions.journal import make_journal_folder
+from annotext.review.fiftyone import session
+from annotext.review.fiftyone.database import connect
+from annotext.review.fiftyone.service import REVIEWER
+from annotext.review.fiftyone.store import JOURNAL, journal_of, refresh
 
 INFO = "annotext"
 SETTINGS = {

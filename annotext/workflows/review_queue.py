@@ -11,17 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
-from annotext.core.corrections import Correction, standing
-from annotext.core.correctness import Criterion, tolerance
-from annotext.core.poses import Additions, Poses
-from annotext.core.problems import AnnotextError, InputError
-from annotext.core.queue import Stakes, Strategy, open_points, pose_features, queue, sizes, stakes
+from annotext.core.additions import Additions
+from annotext.core.errors import AnnotextError, InputError
+from annotext.core.poses import Poses
 from annotext.core.skeletons import COCO17, MPII16
-from annotext.formats.annotations import AnnotationFile, read_annotations
-from annotext.formats.corrections import read_corrections
-from annotext.formats.outputs import check_output
-from annotext.formats.queue import QueuedPerson, QueueFile, write_queue
-from annotext.formats.skeletons import known_skeletons
+from annotext.evaluation.correctness import Criterion, tolerance
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.files.outputs import check_output
+from annotext.formats.files.skeletons import known_skeletons
+from annotext.review.decisions.correction import Correction, standing
+from annotext.review.decisions.files import read_corrections
+from annotext.review.decisions.queue import (
+    ReviewValue,
+    Strategy,
+    open_points,
+    pose_features,
+    queue,
+    review_values,
+    sizes,
+)
+from annotext.review.decisions.queue_file import QueuedPerson, QueueFile, write_queue
 
 # Lines of the table for people; programs get all.
 SHOWN = 20
@@ -37,7 +46,7 @@ class OpenReview:
     """
 
     file: AnnotationFile
-    at_stake: Stakes
+    at_stake: ReviewValue
     size: NDArray[np.float64]
     limit: NDArray[np.float64]
     ranked: tuple[str, ...]
@@ -236,7 +245,7 @@ def open_review(
         notes.append("there is no open point: all are decided on, derived or withheld (--withheld takes those too)")
     return OpenReview(
         file,
-        stakes(file.additions, points, size, tolerances(file, size)),
+        review_values(file.additions, points, size, tolerances(file, size)),
         size,
         _limits(file),
         ranked,
@@ -315,7 +324,7 @@ def _person(review: OpenReview, row: int) -> dict[str, Any]:
     }
 
 
-def _total(at_stake: Stakes, rows: NDArray[np.intp]) -> dict[str, float]:
+def _total(at_stake: ReviewValue, rows: NDArray[np.intp]) -> dict[str, float]:
     return {
         "people": len(rows),
         "points": int(at_stake.points[rows].sum()),

@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.markup import escape
 
-from annotext.core.corrections import Correction, Verdict, standing
-from annotext.core.metrics.ranking import clopper_pearson_upper
-from annotext.core.problems import AnnotextError, InputError, Problem
-from annotext.core.reviewers import Reviewer, reviewers
-from annotext.core.revision import Revision, agreement, apply_corrections
-from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.core.errors import AnnotextError, InputError, Problem
+from annotext.evaluation.ranking import clopper_pearson_upper
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.review.decisions.apply import Revision, agreement, apply_corrections
+from annotext.review.decisions.correction import Correction, Verdict, standing
+from annotext.review.decisions.reviewers import Reviewer, reviewers
 from annotext.workflows.skipped import skipped_lines
 
 _WRONG = (Verdict.REJECT, Verdict.ABSENT)
@@ -153,12 +153,12 @@ def review_status(name: str | None = None) -> ReviewStatusReport:
     Decisions that only journals had are shown in the datasets afterwards. Raises AnnotextError: no database, no such
     dataset, one that annotext did not build.
     """
-    from annotext.review.database import connect
+    from annotext.review.fiftyone.database import connect
 
     fo = connect()
     if name is not None and not fo.dataset_exists(name):
         raise AnnotextError(f"there is no dataset {name!r}; annotext review status without a name lists all")
-    from annotext.review.decisions import reviewed_datasets
+    from annotext.review.fiftyone.store import reviewed_datasets
 
     found, skipped = [], []
     for one in [name] if name is not None else reviewed_datasets():
@@ -169,8 +169,8 @@ def review_status(name: str | None = None) -> ReviewStatusReport:
 
 
 def _status(dataset: Any) -> tuple[DatasetStatus, Sequence[Problem]]:
-    from annotext.review.decisions import decisions, journal_of, refresh, review_info
-    from annotext.review.journal import read_journals
+    from annotext.review.decisions.journal import read_journals
+    from annotext.review.fiftyone.store import decisions, journal_of, refresh, review_info
 
     info = review_info(dataset)
     refresh(dataset)

@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
-from annotext.core.corrections import Correction, Point, Verdict
+from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.frame import columns
-from annotext.core.metrics.ranking import Interval
 from annotext.core.poses import Poses
-from annotext.core.problems import AnnotextError, InputError, Problem
-from annotext.core.queue import Stakes, Strategy, sizes
-from annotext.core.review_gain import TrueErrors, best_order, removed
 from annotext.core.skeletons import COCO17, MPII16
-from annotext.formats.annotations import read_annotations
-from annotext.formats.corrections import correction_line
-from annotext.formats.outputs import check_output, writing
+from annotext.evaluation.ranking import Interval
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.outputs import check_output, writing
+from annotext.render.review_plot import Curve, picture
+from annotext.review.decisions.correction import Correction, Point, Verdict
+from annotext.review.decisions.files import correction_line
+from annotext.review.decisions.gain import TrueErrors, best_order, removed
+from annotext.review.decisions.queue import ReviewValue, Strategy, sizes
 from annotext.workflows.decide import check_outputs
-from annotext.workflows.review_plot import Curve, picture
 from annotext.workflows.review_queue import OpenReview, open_review, tolerances
 
 # Shares of the added points after which the residual is noted.
@@ -200,7 +200,7 @@ def simulate_review(
     people = np.flatnonzero(found.points.any(axis=1))
     if not found.wrong.any():
         raise InputError.single(truth, "", "says that no added point is wrong: there is nothing to remove")
-    at_stake = Stakes(
+    at_stake = ReviewValue(
         found.points,
         np.where(found.points, review.at_stake.wrong, 0.0),
         np.where(found.points, review.at_stake.error, 0.0),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.markup import escape
 
-from annotext.core.problems import SHOWN_PROBLEMS, Problem
+from annotext.core.errors import SHOWN_PROBLEMS, Problem
 
 
 def skipped_lines(skipped: Sequence[Problem]) -> list[str]:

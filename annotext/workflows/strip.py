@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.markup import escape
 
-from annotext.formats.coco import header_of
-from annotext.formats.extended import strip_document
-from annotext.formats.jsonio import read_json, write_json
-from annotext.formats.outputs import check_output
-from annotext.formats.records import EXTENDED_KEY
+from annotext.formats.annotations.coco import header_of
+from annotext.formats.annotations.records import EXTENDED_KEY
+from annotext.formats.files.jsonio import read_json, write_json
+from annotext.formats.files.outputs import check_output
+from annotext.formats.overlay.write import strip_document
 
 
 @dataclass(frozen=True)

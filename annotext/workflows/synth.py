@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from annotext import __version__
-from annotext.core.problems import InputError
+from annotext.core.errors import InputError
 from annotext.synth.sets import SETS, Chunk, Made, SetKind, chunks, document, make_chunk, truth_document
 
 LAYOUT = "annotext-synth/1"

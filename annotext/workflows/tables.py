@@ -1,7 +1,7 @@
 """`annotext tables`: the paper's Tables 1 to 4 from finished runs, measured beside published, and every validation set.
 
 All figures are percent, OKS and AP too. What a cell is, is written in docs/tables.md. A cell is empty where a run does
-not know the figure, or the paper's is not known here (`annotext.workflows.published`); nothing is guessed.
+not know the figure, or the paper's is not known here (`annotext.evaluation.published`); nothing is guessed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotext.formats.evaluation import EvaluatedSet, Figures
-from annotext.formats.jsonio import write_json
-from annotext.formats.outputs import writing
-from annotext.workflows.finished_runs import Group, Run, figures_of, group, read_runs, unequal_runs
-from annotext.workflows.grid import Cell, Column, Grid, Line
-from annotext.workflows.published import AP, DISTILLED, KINDS, PCKH, PUBLISHED, UNION, Published
+from annotext.evaluation.files import EvaluatedSet, Figures
+from annotext.evaluation.finished_runs import Group, Run, figures_of, group, read_runs, unequal_runs
+from annotext.evaluation.published import AP, DISTILLED, KINDS, PCKH, PUBLISHED, UNION, Published
+from annotext.formats.files.jsonio import write_json
+from annotext.formats.files.outputs import writing
+from annotext.render.table import Cell, Column, Grid, Line
 
 Values = Mapping[str, float | None]
 

@@ -1,4 +1,4 @@
-"""Train a student from a recipe and say what came out. The work is in `annotext.training.run`."""
+"""Train a student from a recipe and say what came out. The work is in `annotext.training.run.train`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from annotext.formats.recipe import find_recipe, read_recipe
+from annotext.formats.files.recipe import find_recipe, read_recipe
 
 if TYPE_CHECKING:
-    from annotext.training.preflight_report import PreflightReport
-    from annotext.training.prepare import Device
-    from annotext.training.whole_images import Thoroughness
+    from annotext.training.data.whole_images import Thoroughness
+    from annotext.training.preflight.report import PreflightReport
+    from annotext.training.run.prepare import Device
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def train_student(
     path = find_recipe(recipe)
     checked = read_recipe(path)
     # A recipe's errors need no torch; only now the heavy room is entered.
-    from annotext.training.run import train
-    from annotext.workflows.validate import judge
+    from annotext.evaluation.validation import judge
+    from annotext.training.run.train import train
 
     trained = train(
         checked,
@@ -147,7 +147,7 @@ def dry_run_student(
     steps are timed, and one batch is drawn. Writes preflight.png and preflight.json into `out`, nothing else."""
     path = find_recipe(recipe)
     checked = read_recipe(path)
-    from annotext.training.run import dry_run
+    from annotext.training.run.train import dry_run
 
     return dry_run(
         checked,
@@ -166,7 +166,7 @@ def dry_run_student(
 
 def _measured(evaluated: Mapping[str, Any]) -> dict[str, Any]:
     """What a report says of one set of evaluation.json."""
-    from annotext.workflows.validate import metric_value
+    from annotext.evaluation.validation import metric_value
 
     every, shared = evaluated["figures"]["all"], evaluated["figures"]["shared"]
     return {
@@ -179,7 +179,7 @@ def _measured(evaluated: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(measured: Mapping[str, Any]) -> str:
     """`AP 0.431`; where the student lacks points of the set, also what it does on those that all sets share."""
-    from annotext.training.validation import METRICS
+    from annotext.training.run.validation import METRICS
 
     metric = METRICS[measured["metric"]]
     said = metric.text(measured["value"])

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.additions import Additions, Source, put
+from annotext.core.errors import AnnotextError, InputError
 from annotext.core.policy import Policy
-from annotext.core.poses import Additions, Source
 from annotext.core.predictions import Predictions
-from annotext.core.problems import AnnotextError, InputError
-from annotext.core.unlabelled import MIN_POINTS, WholePoses, decide_whole, put
-from annotext.formats.annotations import AnnotationFile
-from annotext.formats.detections import DEFAULT_MIN_DETECTION, Detections, read_detections
-from annotext.formats.predictions import read_predictions_header
-from annotext.formats.unlabelled import Unlabelled
+from annotext.core.pseudo_labels import MIN_POINTS, WholePoses, decide_whole
+from annotext.formats.annotations.detections import DEFAULT_MIN_DETECTION, Detections, read_detections
+from annotext.formats.annotations.read import AnnotationFile
+from annotext.formats.files.predictions import read_predictions_header
+from annotext.formats.overlay.pseudo_labels import Unlabelled
 
 # Calibration lives on a person's labels; without any the predictor's own scores decide.
 UNCALIBRATED = "uncalibrated"

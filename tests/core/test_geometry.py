@@ -74,7 +74,7 @@ def test_a_crop_is_cut_as_mmpose_cuts_it(box: tuple, size: tuple[int, int]) -> N
 @pytest.mark.slow
 def test_mmposes_own_function_gives_the_restated_matrix() -> None:
     pytest.importorskip("mmpose")
-    from annotext.training import bridge
+    from annotext.training.model import bridge
 
     bridge.install()
     from mmpose.structures.bbox import get_warp_matrix

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from people import random_people
 
+from annotext.core.additions import Source
 from annotext.core.derive import derive
 from annotext.core.policy import OUTSIDE, Policy, Reason, decide, gains_keypoints
-from annotext.core.poses import Poses, Source
+from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions, PredictorIdentity
 from annotext.core.skeletons import COCO17, MPII16, UNION21
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from learned import calibration_of
 from people import random_people
 
+from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.policy import HIDDEN_WITH, OUTSIDE, Policy, decide, gains_keypoints
-from annotext.core.poses import Additions, Decision, Poses, Reason, Source, Visibility
-from annotext.core.predictions import Predictions, PredictorIdentity
+from annotext.core.poses import Poses, Visibility
+from annotext.core.predictions import CalibratedPoints, Predictions, PredictorIdentity
 from annotext.core.skeletons import COCO17, MPII16, UNION21
-from annotext.core.trust import TrustedPoints
 
 ADDED = UNION21.missing_from(COCO17)
 HEAD, NECK = ADDED.index("head_top"), ADDED.index("upper_neck")
@@ -39,14 +39,14 @@ def said(poses: Poses = PEOPLE, **changes: object) -> Predictions:
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
-def trusted(poses: Poses = PEOPLE, unknown: float = 0.0, seed: int = 4) -> TrustedPoints:
+def trusted(poses: Poses = PEOPLE, unknown: float = 0.0, seed: int = 4) -> CalibratedPoints:
     """Calibrated scores of neck and head top at random; the head top moved by a pixel."""
     rng = np.random.default_rng(seed)
     keypoints = ("upper_neck", "head_top")
     raw = said(poses).xy[:, MPII16.indices(keypoints)].astype(np.float64)
     xy = raw + np.array([[0.0, 0.0], [1.0, 0.0]])
     score = np.where(rng.random((len(poses), 2)) < unknown, np.nan, rng.random((len(poses), 2)))
-    return TrustedPoints(
+    return CalibratedPoints(
         STUDENT.sha256,
         keypoints,
         {k: calibration_of(k) for k in keypoints},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from people import random_people
 
-from annotext.core.poses import Additions, Decision, Reason, Source
+from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.skeletons import COCO17, MPII16, UNION21
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotext.core.poses import Source
+from annotext.core.additions import Source
 from annotext.core.predictions import Predictions, PredictorIdentity
 from annotext.core.skeletons import COCO17
 

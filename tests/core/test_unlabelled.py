@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from people import random_people
 
+from annotext.core.additions import Additions, Decision, Reason, Source, put
 from annotext.core.policy import Policy
-from annotext.core.poses import Additions, Decision, Poses, Reason, Source
+from annotext.core.poses import Poses, joined
 from annotext.core.predictions import Predictions, PredictorIdentity
+from annotext.core.pseudo_labels import WholePoses, decide_whole
 from annotext.core.skeletons import COCO17, UNION21
-from annotext.core.unlabelled import WholePoses, decide_whole, joined, put
 
 ADDED = UNION21.missing_from(COCO17)
 STUDENT = PredictorIdentity("student", "a" * 64, Source.STUDENT)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from annotext.formats.corrections import correction_line, read_corrections
-from annotext.formats.skeletons import read_skeleton
+from annotext.formats.files.skeletons import read_skeleton
+from annotext.review.decisions.files import correction_line, read_corrections
 from annotext.workflows.apply import apply
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs" / "formats"
@@ -20,7 +20,7 @@ def test_the_example_of_an_extended_file_is_the_golden_one(part: str) -> None:
     text = (_DOCS / "extended.md").read_text()
     found = re.search(rf"<!-- golden: {part} -->\n```json\n(.*?)```", text, re.DOTALL)
     assert found
-    golden = json.loads(Path(__file__).with_name("golden_extended_coco.json").read_text())
+    golden = json.loads((Path(__file__).parent / "overlay" / "golden_extended_coco.json").read_text())
     expected = golden["annotations"][0] if part == "annotation" else golden["info"]["annotext"]
     assert json.dumps(json.loads(found[1])) == json.dumps(expected)
 
@@ -33,7 +33,11 @@ def test_the_example_of_a_corrections_file_does_what_the_document_says(tmp_path:
     (tmp_path / "said.jsonl").write_text(lines[1])
     said = read_corrections([tmp_path / "said.jsonl"], kind="coco")
     assert b"".join(correction_line(c, "coco") for c in said).decode() == lines[1]
-    apply(Path(__file__).with_name("golden_extended_coco.json"), [tmp_path / "said.jsonl"], tmp_path / "out.json")
+    apply(
+        (Path(__file__).parent / "overlay" / "golden_extended_coco.json"),
+        [tmp_path / "said.jsonl"],
+        tmp_path / "out.json",
+    )
     written = json.loads((tmp_path / "out.json").read_text())["annotations"][0]["annotext"]
     assert json.dumps(json.loads(block[1])) == json.dumps(written)
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from dots import CARD
 
-from annotext.core.poses import Source
-from annotext.core.problems import InputError
+from annotext.core.additions import Source
+from annotext.core.errors import InputError
 from annotext.core.skeletons import COCO17, MPII16
 from annotext.predictors.card import SimccOutput, card_from_dict, read_card, write_card
 
@@ -100,5 +100,5 @@ def test_a_card_with_a_keypoint_nobody_knows_has_no_skeleton() -> None:
 @pytest.mark.real
 def test_the_cards_of_real_models_are_read(real: Path) -> None:
     cards = [read_card(p) for p in sorted((real / "models").glob("*.json"))]
-    assert [len(c.keypoints) for c in cards] == [16, 16, 17]
+    assert sorted({len(c.keypoints) for c in cards}) == [14, 16, 17]
     assert all(c.extra["license"] for c in cards)

@@ -14,10 +14,10 @@ pytest.importorskip("onnx")
 
 from dots import CARD, KEYPOINTS, picture, write_dot_model
 
-from annotext.core.problems import InputError
+from annotext.core.errors import InputError
 from annotext.predictors.card import HeatmapOutput, read_card, write_card
-from annotext.predictors.heatmap import decode_heatmaps
 from annotext.predictors.load import load_predictor
+from annotext.predictors.outputs.heatmap import decode_heatmaps
 
 DOTS = np.array([[[20.3, 30.6], [50.0, 64.2], [70.8, 100.5]], [[33.1, 90.4], [61.7, 20.2], [12.5, 50.9]]])
 CROPS = np.stack([picture(person[None], 96, 128) for person in DOTS])

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.skeletons import COCO17
-from annotext.predictors.passes import SHIFT, PredictorWithPasses
 from annotext.predictors.predictor import CropPoints
+from annotext.predictors.tta import SHIFT, AugmentedPredictor
 
 HEIGHT, WIDTH = 128, 96
 
@@ -57,39 +57,39 @@ def crops_with_a_dot(n: int = 5) -> NDArray[np.uint8]:
 
 
 def test_a_predictor_that_follows_the_picture_exactly_is_nowhere_moved() -> None:
-    features = PredictorWithPasses(OneDot())(crops_with_a_dot()).features
+    features = AugmentedPredictor(OneDot())(crops_with_a_dot()).features
     assert (features["flip"] == 0).all()
     assert (features["shift"] == 0).all()
 
 
 def test_left_and_right_change_places_in_the_mirror() -> None:
     crops = crops_with_a_dot()
-    points = PredictorWithPasses(OneDot())(crops)
+    points = AugmentedPredictor(OneDot())(crops)
     left, right = (COCO17.index[name] for name in ("left_wrist", "right_wrist"))
     assert (points.xy[:, left, 0] - points.xy[:, right, 0] == 20).all()  # so far apart each would be, if not swapped
     assert (points.features["flip"][:, [left, right]] == 0).all()
 
 
 def test_a_bias_to_one_side_shows_twice_in_the_mirror_and_not_in_moved_crops() -> None:
-    features = PredictorWithPasses(OneDot(bias=(3.0, 0.0)))(crops_with_a_dot()).features
+    features = AugmentedPredictor(OneDot(bias=(3.0, 0.0)))(crops_with_a_dot()).features
     assert features["flip"] == pytest.approx(6 / HEIGHT)
     assert (features["shift"] == 0).all()
 
 
 def test_a_bias_up_or_down_is_the_same_in_the_mirror() -> None:
-    features = PredictorWithPasses(OneDot(bias=(0.0, 5.0)))(crops_with_a_dot()).features
+    features = AugmentedPredictor(OneDot(bias=(0.0, 5.0)))(crops_with_a_dot()).features
     assert (features["flip"] == 0).all()
 
 
 def test_a_point_that_does_not_follow_the_picture_is_moved_by_the_whole_shift() -> None:
-    features = PredictorWithPasses(NotMoving())(crops_with_a_dot()).features
+    features = AugmentedPredictor(NotMoving())(crops_with_a_dot()).features
     shift = np.hypot(round(SHIFT * WIDTH), round(SHIFT * HEIGHT)) / HEIGHT
     assert features["shift"] == pytest.approx(shift, rel=1e-6)
 
 
 def test_points_scores_and_other_features_are_those_of_the_first_look() -> None:
     crops = crops_with_a_dot()
-    alone, asked_again = OneDot(bias=(3.0, 1.0))(crops), PredictorWithPasses(OneDot(bias=(3.0, 1.0)))(crops)
+    alone, asked_again = OneDot(bias=(3.0, 1.0))(crops), AugmentedPredictor(OneDot(bias=(3.0, 1.0)))(crops)
     assert np.array_equal(alone.xy, asked_again.xy)
     assert np.array_equal(alone.score, asked_again.score)
     assert np.array_equal(alone.features["light"], asked_again.features["light"])
@@ -98,7 +98,7 @@ def test_points_scores_and_other_features_are_those_of_the_first_look() -> None:
 @pytest.mark.parametrize(("passes", "runs"), [((), 1), (("flip",), 2), (("shift",), 3), (("shift", "flip"), 4)])
 def test_only_the_passes_asked_for_are_run(passes: tuple[str, ...], runs: int) -> None:
     predictor = OneDot()
-    features = PredictorWithPasses(predictor, passes)(crops_with_a_dot()).features
+    features = AugmentedPredictor(predictor, passes)(crops_with_a_dot()).features
     assert set(features) == {"light", *passes}
     assert predictor.runs == runs
 
@@ -106,15 +106,15 @@ def test_only_the_passes_asked_for_are_run(passes: tuple[str, ...], runs: int) -
 def test_the_crops_themselves_are_not_changed() -> None:
     crops = crops_with_a_dot()
     before = crops.copy()
-    PredictorWithPasses(OneDot())(crops)
+    AugmentedPredictor(OneDot())(crops)
     assert np.array_equal(crops, before)
 
 
 def test_features_are_float32_of_every_point() -> None:
-    features = PredictorWithPasses(DotPredictor())(crops_with_a_dot()).features
+    features = AugmentedPredictor(DotPredictor())(crops_with_a_dot()).features
     assert {(features[f].shape, features[f].dtype.name) for f in ("flip", "shift")} == {((5, 3), "float32")}
 
 
 def test_an_unknown_pass_is_refused() -> None:
     with pytest.raises(ValueError, match="no pass mirror, only flip, shift"):
-        PredictorWithPasses(OneDot(), ["mirror"])
+        AugmentedPredictor(OneDot(), ["mirror"])

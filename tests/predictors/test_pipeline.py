@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from dots import CARD, KEYPOINTS, DotPredictor, write_people
 
+from annotext.core.errors import InputError, Problem
 from annotext.core.poses import Image
-from annotext.core.problems import InputError, Problem
 from annotext.predictors.images import cut_crops
 from annotext.predictors.pipeline import predict
 

@@ -15,7 +15,7 @@ import pytest
 
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions
-from annotext.formats.annotations import read_annotations
+from annotext.formats.annotations.read import read_annotations
 from annotext.predictors.load import load_predictor
 from annotext.predictors.pipeline import predict
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from annotext.core.problems import InputError
+from annotext.core.errors import InputError
 from annotext.core.skeletons import COCO17, HALPE26, MPII16, UNION21
-from annotext.formats.annotations import read_annotations
+from annotext.formats.annotations.read import read_annotations
 from annotext.synth.paint import CROWD, MOST_PEOPLE, PERSON_STRIDE
 from annotext.synth.sets import SETS, plan
 from annotext.workflows.synth import synthesise

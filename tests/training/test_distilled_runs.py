@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch")
 
 from rich.console import Console  # noqa: E402
 
-from annotext.core.problems import InputError  # noqa: E402
-from annotext.formats.recipe import DistilRecipe, Recipe, TeacherRecipe, find_recipe, read_recipe  # noqa: E402
+from annotext.core.errors import InputError  # noqa: E402
+from annotext.formats.files.recipe import DistilRecipe, Recipe, TeacherRecipe, find_recipe, read_recipe  # noqa: E402
 
 QUIET = Console(quiet=True)
 
@@ -41,7 +41,7 @@ def tiny(*sets: str, steps: int = 4) -> Recipe:
 
 
 def run(recipe: Recipe, folder: Path, people: Path, **options: object):
-    from annotext.training.run import train
+    from annotext.training.run.train import train
 
     roots = {d.name: people / d.name.split("-")[0] for d in recipe.data}
     return train(recipe, folder, source="r.toml", roots=roots, device="cpu", console=QUIET, **options)

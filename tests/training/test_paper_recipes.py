@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from annotext.formats.recipe import Recipe, find_recipe, read_recipe, recipe_document, recipe_folders
-from annotext.training import bridge
-from annotext.training.config import runner_config
-from annotext.training.zoo import ZOO
+from annotext.formats.files.recipe import Recipe, find_recipe, read_recipe, recipe_document, recipe_folders
+from annotext.training.model import bridge
+from annotext.training.model.config import runner_config
+from annotext.training.teachers.zoo import ZOO
 
 bridge.install()
 

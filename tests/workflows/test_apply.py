@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reviewers import correction, random_corrections
 
-from annotext.core.corrections import Correction, Point, Verdict
-from annotext.core.poses import Additions, Source
-from annotext.core.problems import InputError
+from annotext.core.additions import Additions, Source
+from annotext.core.errors import InputError
 from annotext.core.skeletons import UNION21
-from annotext.formats.annotations import AnnotationFile, header_path, read_annotations
-from annotext.formats.corrections import append_corrections, correction_line
-from annotext.formats.extended import write_extended
+from annotext.formats.annotations.read import AnnotationFile, header_path, read_annotations
+from annotext.formats.overlay.write import write_extended
+from annotext.review.decisions.correction import Correction, Point, Verdict
+from annotext.review.decisions.files import append_corrections, correction_line
 from annotext.workflows.apply import apply
 from annotext.workflows.strip import strip_file
 

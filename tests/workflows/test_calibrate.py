@@ -14,16 +14,16 @@ import pytest
 from learned import STUDENT, TAUGHT
 from taught import SEEN, Taught, mpii_document, sha256_of, taught_people, write_student, write_target, write_taught
 
-from annotext.core.calibration import ANY
-from annotext.core.poses import Decision
-from annotext.core.problems import AnnotextError, InputError
-from annotext.formats.annotations import read_annotations
-from annotext.formats.calibration import read_calibration
-from annotext.formats.jsonio import dump_json
-from annotext.formats.predictions import read_predictions
+from annotext.calibration.datasets import HELD_OUT, LABELS
+from annotext.calibration.files import read_calibration
+from annotext.calibration.keypoint import ANY
+from annotext.core.additions import Decision
+from annotext.core.errors import AnnotextError, InputError
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.jsonio import dump_json
+from annotext.formats.files.predictions import read_predictions
 from annotext.workflows.calibrate import CalibrationReport, calibrate
 from annotext.workflows.decide import PolicyOptions, decide
-from annotext.workflows.truths import HELD_OUT, LABELS
 
 Cli = Callable[..., CompletedProcess[str]]
 

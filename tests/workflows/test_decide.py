@@ -14,14 +14,14 @@ import pytest
 from dots import coco_document
 from learned import STUDENT, TAUGHT, said_about, standing_people, trust_model
 
-from annotext.core.poses import Decision
-from annotext.core.problems import AnnotextError, InputError
-from annotext.formats.annotations import read_annotations
-from annotext.formats.calibration import write_calibration
-from annotext.formats.jsonio import dump_json
-from annotext.formats.policy_recipe import PolicyRecipe
-from annotext.formats.predictions import write_predictions
-from annotext.formats.recipe import find_recipe, read_recipe, write_recipe
+from annotext.calibration.files import write_calibration
+from annotext.core.additions import Decision
+from annotext.core.errors import AnnotextError, InputError
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.jsonio import dump_json
+from annotext.formats.files.policy import PolicyRecipe
+from annotext.formats.files.predictions import write_predictions
+from annotext.formats.files.recipe import find_recipe, read_recipe, write_recipe
 from annotext.workflows.decide import PolicyOptions, decide, settle_calibration, settle_policy
 from annotext.workflows.strip import strip_file
 

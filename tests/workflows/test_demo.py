@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from annotext.core.problems import AnnotextError
+from annotext.core.errors import AnnotextError
 from annotext.workflows.demo import run_demo
 
 SHORT = """

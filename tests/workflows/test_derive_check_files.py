@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from annotext.core.problems import AnnotextError, InputError
+from annotext.core.errors import AnnotextError, InputError
 from annotext.workflows.derive_check import derive_check
 
 
@@ -111,9 +111,9 @@ def test_a_file_in_which_no_rule_can_be_measured_says_what_to_do(sets: Path) -> 
 
 
 def test_an_extended_file_is_refused_for_its_points_are_no_labels(sets: Path, tmp_path: Path) -> None:
-    from annotext.core.poses import Additions
-    from annotext.formats.annotations import read_annotations
-    from annotext.formats.extended import write_extended
+    from annotext.core.additions import Additions
+    from annotext.formats.annotations.read import read_annotations
+    from annotext.formats.overlay.write import write_extended
 
     file = read_annotations(sets / "coco/annotations.json")
     out = tmp_path / "extended.json"

@@ -11,13 +11,13 @@ import pytest
 from dots import DotPredictor, coco_document, write_people
 from reviewers import correction
 
-from annotext.core.corrections import Point
-from annotext.core.poses import Source
-from annotext.core.problems import AnnotextError, InputError
-from annotext.formats.annotations import read_annotations
-from annotext.formats.corrections import append_corrections
+from annotext.core.additions import Source
+from annotext.core.errors import AnnotextError, InputError
+from annotext.formats.annotations.read import read_annotations
+from annotext.render.pictures import ADDED, DERIVED, HUMAN, LOW, TILE, Color, Tile, paint
+from annotext.review.decisions.correction import Point
+from annotext.review.decisions.files import append_corrections
 from annotext.workflows.apply import apply
-from annotext.workflows.contact_sheet import ADDED, DERIVED, HUMAN, LOW, TILE, Color, Tile, paint
 from annotext.workflows.decide import PolicyOptions
 from annotext.workflows.draw import draw
 from annotext.workflows.extend import extend

@@ -14,16 +14,19 @@ from scipy.io import savemat
 from typer.testing import CliRunner
 
 from annotext.cli.main import app
-from annotext.core.poses import Additions, Poses, Source
+from annotext.cli.reports.evaluation import evaluation_text
+from annotext.core.additions import Additions, Source
+from annotext.core.errors import AnnotextError, InputError
+from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions, PredictorIdentity
-from annotext.core.problems import AnnotextError, InputError
 from annotext.core.skeletons import COCO17, MPII16, UNION21
-from annotext.formats.annotations import read_annotations
-from annotext.formats.extended import write_extended
-from annotext.formats.head_sizes import with_head_sizes
-from annotext.formats.predictions import write_predictions
-from annotext.workflows.evaluate import evaluate, evaluate_files
-from annotext.workflows.judged import Judged
+from annotext.evaluation.inputs import EvaluationInput
+from annotext.evaluation.report import evaluate
+from annotext.formats.annotations.head_sizes import with_head_sizes
+from annotext.formats.annotations.read import read_annotations
+from annotext.formats.files.predictions import write_predictions
+from annotext.formats.overlay.write import write_extended
+from annotext.workflows.evaluate import evaluate_files
 
 
 def _coco_file(path: Path, poses: Poses, headbox: bool = True) -> Path:
@@ -72,10 +75,10 @@ def _mpii_file(path: Path, poses: Poses) -> Path:
     return path
 
 
-def _judged(poses: Poses, xy: np.ndarray, score: np.ndarray | None = None) -> Judged:
+def _judged(poses: Poses, xy: np.ndarray, score: np.ndarray | None = None) -> EvaluationInput:
     n, k = poses.visibility.shape
     points = np.ones((n, k)) if score is None else np.repeat(score[:, None], k, axis=1)
-    return Judged("model", poses.skeleton, poses.ids, tuple(poses.file_names()), xy, points)
+    return EvaluationInput("model", poses.skeleton, poses.ids, tuple(poses.file_names()), xy, points)
 
 
 def _whole(skeleton: Any, n: int = 30, **more: Any) -> Poses:
@@ -180,7 +183,7 @@ def test_the_report_says_null_where_there_is_nothing_to_say(tmp_path: Path) -> N
     text = json.dumps(report.to_dict(), allow_nan=False)
     assert json.loads(text)["oks"]["AP"] is None
     assert json.loads(text)["pckh@0.5"]["mean"] is None
-    assert "nan" not in report.summary()
+    assert "nan" not in evaluation_text(report)
     assert any("no OKS" in n for n in report.notes)
     assert any("no PCKh" in n for n in report.notes)
 
@@ -211,7 +214,7 @@ def test_a_parquet_of_predictions_is_judged(tmp_path: Path) -> None:
     write_predictions(path, [predictions], input_sha256="2" * 64, force=False)
     report = evaluate_files(truth, path)
     assert report.judged == "nano"
-    assert report.to_dict()["oks"] == evaluate(people, Judged.of_predictions(predictions)).to_dict()["oks"]
+    assert report.to_dict()["oks"] == evaluate(people, EvaluationInput.of_predictions(predictions)).to_dict()["oks"]
     both = tmp_path / "both.parquet"
     write_predictions(both, [predictions, other], input_sha256="2" * 64, force=False)
     with pytest.raises(InputError, match="holds 2 predictors: nano, big"):

@@ -14,9 +14,9 @@ import pytest
 from dots import CARD, DotPredictor, coco_document, write_dot_model, write_people
 from numpy.typing import NDArray
 
-from annotext.core.poses import Source
-from annotext.core.problems import AnnotextError, InputError
-from annotext.formats.annotations import read_annotations
+from annotext.core.additions import Source
+from annotext.core.errors import AnnotextError, InputError
+from annotext.formats.annotations.read import read_annotations
 from annotext.predictors.predictor import CropPoints
 from annotext.workflows.decide import PolicyOptions
 from annotext.workflows.extend import extend

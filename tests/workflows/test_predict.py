@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from dots import CARD, KEYPOINTS, DotPredictor, coco_document, write_dot_model, write_people
 
-from annotext.core.problems import AnnotextError, InputError
-from annotext.formats.predictions import read_predictions, read_predictions_header
+from annotext.core.errors import AnnotextError, InputError
+from annotext.formats.files.predictions import read_predictions, read_predictions_header
 from annotext.workflows.extend import extend
 from annotext.workflows.predict import PredictReport, predict
 from annotext.workflows.unlabelled import UnlabelledOptions

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from reviewable import World, write_world
 
-from annotext.core.corrections import Correction, Point, Verdict
-from annotext.core.problems import AnnotextError, InputError
-from annotext.core.queue import Strategy
-from annotext.formats.annotations import read_annotations
-from annotext.formats.corrections import append_corrections
-from annotext.formats.queue import read_queue
+from annotext.core.errors import AnnotextError, InputError
+from annotext.formats.annotations.read import read_annotations
+from annotext.review.decisions.correction import Correction, Point, Verdict
+from annotext.review.decisions.files import append_corrections
+from annotext.review.decisions.queue import Strategy
+from annotext.review.decisions.queue_file import read_queue
 from annotext.workflows.apply import apply
 from annotext.workflows.review_queue import review_queue
 

@@ -16,24 +16,24 @@ from learned import INPUTS, STUDENT, TAUGHT, said_about, standing_people
 from numpy.typing import NDArray
 from taught import SEEN, Taught, mpii_document, sha256_of, taught_people, write_student, write_taught
 
-from annotext.core.corrections import Correction, Point, Verdict
-from annotext.core.correctness import Criterion, tolerance
+from annotext.calibration.datasets import LABELS, REVIEWED
+from annotext.calibration.files import read_calibration
+from annotext.calibration.model import expect
+from annotext.calibration.pool import MIN_DECISIONS
+from annotext.core.errors import AnnotextError, InputError
 from annotext.core.frame import columns, size_of
-from annotext.core.metrics.ranking import ece, reliability_equal_count
 from annotext.core.poses import Poses
-from annotext.core.problems import AnnotextError, InputError
 from annotext.core.skeletons import UNION21
-from annotext.core.trust import expect
-from annotext.formats.annotations import AnnotationFile, read_annotations
-from annotext.formats.calibration import read_calibration
-from annotext.formats.corrections import append_corrections
-from annotext.formats.jsonio import dump_json
-from annotext.formats.predictions import read_predictions, write_predictions
-from annotext.trust.pool import MIN_DECISIONS
+from annotext.evaluation.correctness import Criterion, tolerance
+from annotext.evaluation.ranking import ece, reliability_equal_count
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.files.jsonio import dump_json
+from annotext.formats.files.predictions import read_predictions, write_predictions
+from annotext.review.decisions.correction import Correction, Point, Verdict
+from annotext.review.decisions.files import append_corrections
 from annotext.workflows.apply import apply
 from annotext.workflows.calibrate import CalibrationReport, calibrate
 from annotext.workflows.decide import decide
-from annotext.workflows.truths import LABELS, REVIEWED
 
 Cli = Callable[..., CompletedProcess[str]]
 PEOPLE, DECIDED = 700, 160

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from reviewable import World, write_world
 
-from annotext.core.corrections import Verdict
-from annotext.core.problems import AnnotextError, InputError
-from annotext.core.queue import Strategy
-from annotext.formats.annotations import read_annotations
-from annotext.formats.corrections import read_corrections
+from annotext.core.errors import AnnotextError, InputError
+from annotext.formats.annotations.read import read_annotations
+from annotext.review.decisions.correction import Verdict
+from annotext.review.decisions.files import read_corrections
+from annotext.review.decisions.queue import Strategy
 from annotext.workflows.apply import apply
 from annotext.workflows.simulate_review import simulate_review
 from annotext.workflows.strip import strip_file

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from annotext.cli.main import app
-from annotext.core.problems import InputError
+from annotext.core.errors import InputError
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import COCO17, MPII16, UNION21
-from annotext.formats.evaluation import OKS_FIGURES, read_evaluation
-from annotext.workflows.average_precision import FIGURES
-from annotext.workflows.published import COCO_ONLY, DISTILLED, MPII_ONLY, PUBLISHED
+from annotext.evaluation.average_precision import FIGURES
+from annotext.evaluation.files import OKS_FIGURES, read_evaluation
+from annotext.evaluation.published import COCO_ONLY, DISTILLED, MPII_ONLY, PUBLISHED
 from annotext.workflows.tables import TablesReport, tables
 
 SHARED = COCO17.shared_with(MPII16)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from dots import DotPredictor, coco_document, write_dot_model, write_people
 
-from annotext.core.problems import InputError
+from annotext.core.errors import InputError
 from annotext.core.skeletons import COCO17
-from annotext.formats.annotations import AnnotationFile, read_annotations
+from annotext.evaluation.inputs import EvaluationInput
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.workflows.decide import decide
 from annotext.workflows.draw import draw
 from annotext.workflows.extend import extend
-from annotext.workflows.judged import Judged
 from annotext.workflows.predict import predict
 from annotext.workflows.strip import strip_file
 from annotext.workflows.unlabelled import UnlabelledOptions
@@ -193,7 +193,7 @@ def test_without_the_option_people_without_labels_stay_as_they_were(place: Unlab
 
 def test_whole_poses_can_be_evaluated_and_drawn(place: Unlabelled) -> None:
     place.extend()
-    judged = Judged.of_file(place.read())
+    judged = EvaluationInput.of_file(place.read())
     given = np.isfinite(judged.xy[:, NOSE]).all(axis=-1)
     assert given.sum() == 1 + len(place.boxed) + len(place.found)
     assert (judged.score[given, NOSE] > 0).all()

@@ -1,1 +1,0 @@
-"""How far predicted keypoints are from the truth: OKS, PCK and PCKh."""

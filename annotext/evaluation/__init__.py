@@ -1,0 +1,1 @@
+"""Predictions and annotations against a truth: OKS, AP, PCK, PCKh and how well scores rank."""

@@ -1,0 +1,1 @@
+"""Annotation files: one adapter a format, recognised by content."""

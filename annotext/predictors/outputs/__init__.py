@@ -1,0 +1,1 @@
+"""Output kinds of models: their tensors, and how points are decoded from them."""

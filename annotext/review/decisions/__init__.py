@@ -1,0 +1,1 @@
+"""What reviewers decide and what becomes of it. No FiftyOne here."""

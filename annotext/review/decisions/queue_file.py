@@ -1,0 +1,73 @@
+"""Queue files: the people a reviewer should look at next, in order, of one extended file (`annotext-queue/1`).
+
+`{"format", "extended_sha256", "strategy", "seed", "people": [{"id", "keypoints"}]}`; see docs/queue.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from annotext.core.errors import InputError, Problem
+from annotext.formats.files.jsonio import kind_of, read_json, write_json
+from annotext.formats.files.typed_json import from_json, to_json
+
+FORMAT = "annotext-queue/1"
+
+
+@dataclass(frozen=True)
+class QueuedPerson:
+    """id: as `Poses.ids` (COCO: annotation id, MPII: record index). keypoints: to be looked at, worst first."""
+
+    id: int
+    keypoints: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class QueueFile:
+    """Who is next. extended_sha256: of the extended file it was made for. strategy, seed: how it was ordered."""
+
+    extended_sha256: str
+    strategy: str
+    seed: int
+    people: tuple[QueuedPerson, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The people in order."""
+        return tuple(p.id for p in self.people)
+
+
+def write_queue(queue: QueueFile, output: str | Path, *, force: bool) -> None:
+    """Write it whole or not at all; the same queue gives the same bytes. Raises InputError as `check_output` does."""
+    write_json({"format": FORMAT, **to_json(queue)}, output, force=force, indent=True)
+
+
+def read_queue(path: str | Path, *, extended_sha256: str | None = None) -> QueueFile:
+    """Read a queue file strictly. extended_sha256: of the file it is to be used with, where that is known.
+
+    Raises InputError for anything else, for a queue of another file, and for a person that is named twice.
+    """
+    document, _ = read_json(path)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        said = document.get("format") if isinstance(document, dict) else None
+        what = kind_of(document) if said is None else f"format {said!r:.40}"
+        hint = "annotext review queue EXTENDED -o FILE makes one"
+        raise InputError.single(path, "", f"is {what}, expected a queue file ({FORMAT})", hint)
+    problems: list[Problem] = []
+
+    def report(pointer: str, problem: str) -> None:
+        problems.append(Problem(str(path), pointer.lstrip("."), problem))
+
+    plain: dict[str, Any] = {k: v for k, v in document.items() if k != "format"}
+    found = from_json(QueueFile, plain, "", report)
+    if problems:
+        raise InputError(problems)
+    if extended_sha256 is not None and found.extended_sha256 != extended_sha256:
+        hint = "make the queue anew: annotext review queue EXTENDED -o FILE"
+        raise InputError.single(path, "extended_sha256", "is the queue of another extended file", hint)
+    if len({*found.ids}) != len(found.ids):
+        twice = next(i for i in found.ids if found.ids.count(i) > 1)
+        raise InputError.single(path, "people", f"names person {twice} twice")
+    return found

@@ -1,0 +1,1 @@
+"""Review sessions in FiftyOne. The only package that imports fiftyone."""

@@ -1,0 +1,1 @@
+"""The student: its network, loss, configuration and export."""
