@@ -14,7 +14,6 @@ from annotext.core.additions import Source
 from annotext.core.errors import InputError
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions, PredictorIdentity
-from annotext.core.skeleton import Skeleton
 from annotext.formats.annotations.read import read_annotations
 
 NAME = "pose-only"
@@ -60,17 +59,9 @@ def predict_people(model: PoseOnlyModel, taught_by: Poses, poses: Poses, predict
     unknown = np.isnan(xy[..., 0])
     inputs = [k for k in model.inputs if k in poses.skeleton.index]
     share = poses.labelled[:, poses.skeleton.indices(inputs)].sum(axis=1) / len(model.inputs)
-    skeleton = taught_by.skeleton
     return Predictions(
         predictor=predictor,
-        skeleton=Skeleton(
-            name=NAME,
-            keypoints=model.targets,
-            edges=(),
-            flip_pairs=(),
-            sigmas={k: skeleton.sigmas[k] for k in model.targets},
-            sigma_source=skeleton.sigma_source,
-        ),
+        skeleton=taught_by.skeleton.subset(model.targets, NAME),
         ids=poses.ids,
         file_names=tuple(poses.file_names()),
         xy=np.where(unknown[..., None], in_box, xy).astype(np.float32),

@@ -18,12 +18,12 @@ from annotext.calibration.model import Truth
 from annotext.calibration.pool import MIN_DECISIONS, ReviewedPeople
 from annotext.calibration.reviewed import Reviewed
 from annotext.core.additions import Additions, Source
+from annotext.core.anatomy import SHARED
 from annotext.core.derive import MIDPOINTS
 from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.poses import Poses, Visibility
 from annotext.core.predictions import Predictions
 from annotext.core.skeleton import Skeleton
-from annotext.core.skeletons import COCO17, MPII16
 from annotext.formats.annotations.head_sizes import with_head_sizes
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.predictions import read_predictions, read_predictions_header
@@ -38,9 +38,6 @@ REVIEWED = "reviewed"
 
 # Difference of mean scores from which reviewed points are called unlike the others. A judgement, not a measurement.
 UNLIKE = 0.1
-
-# What COCO and MPII both label: learned from these on one of them, it serves the other.
-SHARED = COCO17.shared_with(MPII16)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.anatomy import SHOULDERS
 from annotext.core.frame import Frame, columns, count
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions, matched
@@ -264,8 +265,9 @@ def _posture(
     inside = frame.into(labels)
     index = {k: s for s, k in enumerate(inputs)}
     facing = np.full(len(labels), np.nan)
-    if "left_shoulder" in index and "right_shoulder" in index:
-        facing = inside[:, index["left_shoulder"], 0] - inside[:, index["right_shoulder"], 0]
+    if set(SHOULDERS) <= set(index):
+        left, right = (index[k] for k in SHOULDERS)
+        facing = inside[:, left, 0] - inside[:, right, 0]
     return {
         "labelled": (count(labels) / max(len(inputs), 1))[:, None],
         "size": np.log(size),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from annotext.calibration.pose_only import PoseOnlyModel
 from annotext.calibration.pose_only import fit as fit_pose_only
 from annotext.calibration.refine import MIN_PEOPLE, AnchorModel, fit_anchor
+from annotext.core.anatomy import HIPS, SHOULDERS
 from annotext.core.frame import Frame, columns
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions
@@ -50,8 +51,8 @@ def _along(up: float, aside: float = 0.0) -> Mapping[str, float]:
 # .288. The neck is put at the chin, the nose midway between chin and eyes; the head's width (two thirds of its height
 # .130, five eyes wide) is the draughtsman's rule. Nothing was fitted; this is what a first script would do.
 HEURISTICS: dict[str, Mapping[str, float]] = {
-    "pelvis": {"left_hip": 0.5, "right_hip": 0.5},
-    "thorax": {"left_shoulder": 0.5, "right_shoulder": 0.5},
+    "pelvis": dict.fromkeys(HIPS, 0.5),
+    "thorax": dict.fromkeys(SHOULDERS, 0.5),
     "upper_neck": _along((0.870 - 0.818) / 0.288),
     "head_top": _along((1 - 0.818) / 0.288),
     "nose": _along((0.903 - 0.818) / 0.288),

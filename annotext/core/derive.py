@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.anatomy import HIPS, SHOULDERS
 from annotext.core.poses import Poses
 from annotext.core.skeleton import Skeleton
 
@@ -105,8 +106,8 @@ def _other_side(name: str) -> str:
     return name
 
 
-_MID_HIPS = {"left_hip": 0.5, "right_hip": 0.5}
-_MID_SHOULDERS = {"left_shoulder": 0.5, "right_shoulder": 0.5}
+_MID_HIPS = dict.fromkeys(HIPS, 0.5)
+_MID_SHOULDERS = dict.fromkeys(SHOULDERS, 0.5)
 
 # What holds of MPII's own labels, measured (`annotext derive-check`; people with the point and both parents labelled;
 # shares are within 0.1 head size, with Wilson's 95 % interval).

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.anatomy import HIPS, SHOULDERS
 from annotext.core.poses import Poses
 from annotext.core.skeleton import Skeleton
 
-_SHOULDERS = ("left_shoulder", "right_shoulder")
-_HIPS = ("left_hip", "right_hip")
 # Two points fix a place and a size, the third begins to say which way the person bends.
 MIN_INPUTS = 3
 
@@ -33,8 +32,8 @@ class Frame:
     def of(cls, xy: NDArray[np.float64], inputs: tuple[str, ...]) -> Frame:
         """The frames of (N, S, 2) inputs."""
         middle = mean_point(xy)
-        shoulders = mean_point(xy[:, [inputs.index(k) for k in _SHOULDERS if k in inputs]])
-        hips = mean_point(xy[:, [inputs.index(k) for k in _HIPS if k in inputs]])
+        shoulders = mean_point(xy[:, [inputs.index(k) for k in SHOULDERS if k in inputs]])
+        hips = mean_point(xy[:, [inputs.index(k) for k in HIPS if k in inputs]])
         up = shoulders - hips
         turn = np.where(np.isfinite(up).all(axis=1), np.arctan2(up[:, 0], -up[:, 1]), 0.0)
         return cls(np.where(np.isfinite(shoulders), shoulders, middle), size_of(xy), turn)

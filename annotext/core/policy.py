@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core.additions import Additions, Decision, Reason, Source
+from annotext.core.anatomy import HIDDEN_WITH
 from annotext.core.derive import MIDPOINTS, derive
 from annotext.core.poses import Poses, Visibility
 from annotext.core.predictions import CalibratedPoints, Predictions, matched
@@ -36,21 +37,6 @@ DERIVED_SCORE = 1.0
 
 # The feature in which a prediction says how many pixels a point lies outside its image.
 OUTSIDE = "outside"
-
-# An added point is written as hidden (v = 1) where a person marked both of these as hidden, else as visible (v = 2).
-# Measured on two sets of 4,000 synthetic people with true visibility: with both hidden, the point is hidden for .65-.70
-# (pelvis, thorax), .47-.49 (upper neck), .73-.90 (face); with one hidden, for .08-.15 (pelvis), .33-.35 (thorax),
-# .10-.22 (upper neck). The head top is hidden for .02-.04 of people, and no pair says for whom (both ears: .43).
-HIDDEN_WITH: dict[str, tuple[str, str]] = {
-    "pelvis": ("left_hip", "right_hip"),
-    "thorax": ("left_shoulder", "right_shoulder"),
-    "upper_neck": ("left_shoulder", "right_shoulder"),
-    "nose": ("upper_neck", "head_top"),
-    "left_eye": ("upper_neck", "head_top"),
-    "right_eye": ("upper_neck", "head_top"),
-    "left_ear": ("upper_neck", "head_top"),
-    "right_ear": ("upper_neck", "head_top"),
-}
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ computed where an array is touched and never written down.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -129,6 +129,43 @@ class Skeleton:
     def missing_from(self, other: Skeleton) -> tuple[str, ...]:
         """Names of this skeleton that `other` lacks, in this skeleton's order."""
         return tuple(k for k in self.keypoints if k not in other.index)
+
+    def subset(self, names: Iterable[str], name: str | None = None) -> Skeleton:
+        """The keypoints `names`, in that order, with the edges, flip pairs, sigmas and synonyms they keep.
+
+        name: of the result; without it this skeleton's and how many they are, such as coco17[12].
+        Raises KeyError for a name that is not here.
+        """
+        keypoints = tuple(names)
+        self.indices(keypoints)
+        kept = set(keypoints)
+        return Skeleton(
+            name=name or f"{self.name}[{len(keypoints)}]",
+            keypoints=keypoints,
+            edges=tuple(e for e in self.edges if kept.issuperset(e)),
+            flip_pairs=tuple(p for p in self.flip_pairs if kept.issuperset(p)),
+            sigmas={k: self.sigmas[k] for k in keypoints},
+            sigma_source=self.sigma_source,
+            synonyms={native: k for native, k in self.synonyms.items() if k in kept},
+        )
+
+    def grown(self, added: Sequence[str], known: Iterable[Skeleton]) -> Skeleton:
+        """This skeleton with the keypoints `added` behind its own; what belongs to them is taken from `known`.
+
+        A known skeleton with exactly these keypoints is returned as it is. Raises ValueError for a name none knows.
+        """
+        known, keypoints = tuple(known), (*self.keypoints, *added)
+        for skeleton in known:
+            if skeleton.keypoints == keypoints:
+                return skeleton
+        whole = self
+        for skeleton in known:
+            if any(k not in whole.index for k in added if k in skeleton.index):
+                whole = union(whole, skeleton)
+        unknown = [k for k in added if k not in whole.index]
+        if unknown:
+            raise ValueError(f"no known skeleton has the keypoint {', '.join(unknown)}")
+        return replace(whole.subset(keypoints, f"{self.name}+{len(added)}"), synonyms=self.synonyms)
 
     def canonical(self, native: str) -> str:
         """The canonical name of a keypoint as this data set spells it."""

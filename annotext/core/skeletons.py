@@ -45,7 +45,9 @@ _HALPE_SIGMAS = {
 # official Halpe values; thorax, the midpoint of the shoulders, a shoulder's.
 _MPII_OWN_SIGMAS = {"pelvis": 0.080, "thorax": 0.079, "upper_neck": 0.080, "head_top": 0.080}
 
-_LIMB_FLIPS = tuple((f"left_{p}", f"right_{p}") for p in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
+# The joints there are on both sides, from the shoulder out and from the hip down.
+LIMB_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_LIMB_FLIPS = tuple((f"left_{joint}", f"right_{joint}") for joint in LIMB_JOINTS)
 _FACE_FLIPS = (("left_eye", "right_eye"), ("left_ear", "right_ear"))
 
 COCO17 = Skeleton(

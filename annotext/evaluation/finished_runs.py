@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotext.core.anatomy import SHARED
 from annotext.core.errors import InputError, Problem
 from annotext.core.skeletons import COCO17, MPII16
 from annotext.evaluation.files import FILE, EvaluatedSet, Evaluation, Figures, read_evaluation
 from annotext.evaluation.published import INPUT, KINDS, SIZES, UNION
 from annotext.formats.files.skeletons import known_skeletons
 
-SHARED = frozenset(COCO17.shared_with(MPII16))
 # Two drawings of the same synthetic set differ by a per cent or so in how many people can be trained on.
 _SAME_NUMBER = 0.05
 _ONLY = {COCO17.name: "COCO", MPII16.name: "MPII"}
@@ -111,7 +111,7 @@ def figures_of(judged: EvaluatedSet | None, *, starred: bool) -> Figures | None:
     """On all keypoints, or, starred and where the student lacks some, on the 12 that COCO and MPII share."""
     if judged is None or not starred or not judged.all.missing:
         return judged.all if judged else None
-    if judged.shared is None or frozenset(judged.shared.keypoints) != SHARED:
+    if judged.shared is None or frozenset(judged.shared.keypoints) != frozenset(SHARED):
         return None
     return judged.shared
 

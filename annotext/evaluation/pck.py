@@ -13,11 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.anatomy import TORSO
 from annotext.core.poses import Poses
-from annotext.core.skeletons import MPII16
-
-# MPII's mean is pooled over these 14: pelvis and thorax are midpoints, not labels, and stay out.
-POOLED_JOINTS = tuple(k for k in MPII16.keypoints if k not in ("pelvis", "thorax"))
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,8 @@ def torso_size(poses: Poses) -> NDArray[np.float64]:
 
     NaN unless all four are labelled, or where the two middles coincide.
     """
-    four = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-    if any(k not in poses.skeleton.index for k in four):
+    if any(k not in poses.skeleton.index for k in TORSO):
         return np.full(len(poses), np.nan)
-    xy = poses.xy[:, poses.skeleton.indices(four)]
+    xy = poses.xy[:, poses.skeleton.indices(TORSO)]
     size = np.linalg.norm((xy[:, 0] + xy[:, 1] - xy[:, 2] - xy[:, 3]) / 2, axis=-1)
     return np.where(size > 0, size, np.nan)

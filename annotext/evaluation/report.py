@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core.additions import Source
+from annotext.core.anatomy import POOLED_JOINTS
 from annotext.core.errors import AnnotextError, Problem
 from annotext.core.poses import Poses
-from annotext.core.skeleton import Skeleton
 from annotext.evaluation.average_precision import FIGURES, average_precision
 from annotext.evaluation.inputs import WITHHELD, EvaluationInput
 from annotext.evaluation.oks import SIGMA_SETS, SigmaSet, oks
-from annotext.evaluation.pck import POOLED_JOINTS, distances, share_within, torso_size
+from annotext.evaluation.pck import distances, share_within, torso_size
 
 # PCKh as MPII publishes it, and the stricter one of the paper.
 PCKH_THRESHOLDS = (0.5, 0.1)
@@ -123,7 +123,7 @@ def evaluate(
         )
     # What truth and judged both have, in `names` order; the torso comes from the whole truth.
     columns = truth.skeleton.indices(names)
-    shared = truth.to(_sub_skeleton(truth, names))
+    shared = truth.to(truth.skeleton.subset(names))
     usable = people[~truth.crowd[people]]
     true_xy = truth.xy[np.ix_(usable, columns)]
     distance = distances(true_xy, xy[usable])
@@ -217,19 +217,6 @@ def _aligned(
     xy[found] = judged.xy[np.ix_(row[found], columns)]
     score[found] = judged.score[np.ix_(row[found], columns)]
     return row, xy, score
-
-
-def _sub_skeleton(truth: Poses, names: tuple[str, ...]) -> Skeleton:
-    if names == truth.skeleton.keypoints:
-        return truth.skeleton
-    return Skeleton(
-        name=f"{truth.skeleton.name}[{len(names)}]",
-        keypoints=names,
-        edges=(),
-        flip_pairs=(),
-        sigmas={k: truth.skeleton.sigmas[k] for k in names},
-        sigma_source=truth.skeleton.sigma_source,
-    )
 
 
 def _per_keypoint(

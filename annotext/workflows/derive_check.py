@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.markup import escape
 
 from annotext.calibration.pose_only import fit
+from annotext.core.anatomy import SHARED
 from annotext.core.derive import Rule, formula, rule_for
 from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.poses import Poses
@@ -309,8 +310,7 @@ def _keypoints(file: AnnotationFile, keypoints: Sequence[str] | None, search: bo
                 file.path, "", f"has no keypoint {', '.join(unknown)}", f"it has {', '.join(skeleton.keypoints)}"
             )
         return tuple(dict.fromkeys(keypoints))
-    shared = COCO17.shared_with(MPII16)
-    names = tuple(k for k in skeleton.keypoints if rule_for(k, skeleton) is not None or (search and k not in shared))
+    names = tuple(k for k in skeleton.keypoints if rule_for(k, skeleton) is not None or (search and k not in SHARED))
     if not names:
         raise InputError.single(
             file.path,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from rich.markup import escape
 
 from annotext.core.additions import Additions
+from annotext.core.anatomy import SHARED
 from annotext.core.errors import AnnotextError, InputError
 from annotext.core.poses import Poses
-from annotext.core.skeletons import COCO17, MPII16
 from annotext.evaluation.correctness import Criterion, tolerance
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.outputs import check_output
@@ -257,7 +257,7 @@ def open_review(
 def inputs_of(file: AnnotationFile) -> tuple[str, ...]:
     """Of the keypoints that COCO and MPII share, those that a person labelled in this file."""
     added = file.additions.keypoints if file.additions is not None else ()
-    return tuple(k for k in COCO17.shared_with(MPII16) if k in file.poses.skeleton.index and k not in added)
+    return tuple(k for k in SHARED if k in file.poses.skeleton.index and k not in added)
 
 
 def tolerances(file: AnnotationFile, size: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
+from annotext.core.anatomy import SHARED
 from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.frame import columns
 from annotext.core.poses import Poses
-from annotext.core.skeletons import COCO17, MPII16
 from annotext.evaluation.ranking import Interval
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.outputs import check_output, writing
@@ -305,7 +305,7 @@ def _judge(review: OpenReview, truth: Path) -> tuple[NDArray[np.float64], NDArra
 
 
 def _true_sizes(whole: Poses, otherwise: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    shared = tuple(k for k in COCO17.shared_with(MPII16) if k in whole.skeleton.index)
+    shared = tuple(k for k in SHARED if k in whole.skeleton.index)
     return np.where(rows >= 0, sizes(whole, shared), otherwise)
 
 

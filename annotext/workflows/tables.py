@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotext.core.skeletons import LIMB_JOINTS
 from annotext.evaluation.files import EvaluatedSet, Figures
 from annotext.evaluation.finished_runs import Group, Run, figures_of, group, read_runs, unequal_runs
 from annotext.evaluation.published import AP, DISTILLED, KINDS, PCKH, PUBLISHED, UNION, Published
@@ -24,11 +25,10 @@ Values = Mapping[str, float | None]
 # The paper's names of COCO's figures -> evaluation.json's.
 _OKS = {name: name.replace(".5", "50").replace(".75", "75") for name in AP}
 _BY_SIZE = {"APM": "APM", "APL": "APL", "ARM": "ARM", "ARL": "ARL"}
-_PAIRS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _JOINTS = {
     "head top": ("head_top",),
     "neck": ("upper_neck",),
-    **{part: (f"left_{part}", f"right_{part}") for part in _PAIRS},
+    **{part: (f"left_{part}", f"right_{part}") for part in LIMB_JOINTS},
     "pelvis": ("pelvis",),
     "thorax": ("thorax",),
 }

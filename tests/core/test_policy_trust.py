@@ -12,7 +12,8 @@ from learned import calibration_of
 from people import random_people
 
 from annotext.core.additions import Additions, Decision, Reason, Source
-from annotext.core.policy import HIDDEN_WITH, OUTSIDE, Policy, decide, gains_keypoints
+from annotext.core.anatomy import HIDDEN_WITH
+from annotext.core.policy import OUTSIDE, Policy, decide, gains_keypoints
 from annotext.core.poses import Poses, Visibility
 from annotext.core.predictions import CalibratedPoints, Predictions, PredictorIdentity
 from annotext.core.skeletons import COCO17, MPII16, UNION21

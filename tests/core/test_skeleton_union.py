@@ -169,3 +169,22 @@ def test_an_impossible_skeleton_says_why(change: dict, message: str) -> None:
 def test_an_unknown_name_names_the_skeleton() -> None:
     with pytest.raises(KeyError, match="skeleton coco17 has no keypoint pelvis"):
         COCO17.indices(["pelvis"])
+
+
+def test_a_subset_keeps_what_joins_its_keypoints() -> None:
+    arm = HALPE26.subset(("upper_neck", "right_wrist", "right_elbow", "left_elbow"))
+    assert arm.name == "halpe26[4]" and arm.synonyms == {"neck": "upper_neck"}
+    assert arm.edges == (("right_elbow", "right_wrist"),) and arm.flip_pairs == (("left_elbow", "right_elbow"),)
+    assert dict(arm.sigmas) == {k: HALPE26.sigmas[k] for k in arm.keypoints}
+    with pytest.raises(KeyError, match="coco17 has no keypoint thorax"):
+        COCO17.subset(("nose", "thorax"))
+
+
+def test_a_grown_skeleton_is_the_known_one_with_these_keypoints_or_made_of_those_that_know_them() -> None:
+    assert COCO17.grown(("pelvis", "thorax", "upper_neck", "head_top"), (MPII16, UNION21)) is UNION21
+    grown = COCO17.grown(("head_top", "left_heel"), (MPII16, HALPE26))
+    assert grown.name == "coco17+2" and grown.keypoints == (*COCO17.keypoints, "head_top", "left_heel")
+    assert grown.edges == (*COCO17.edges, ("left_ankle", "left_heel")) and grown.flip_pairs == COCO17.flip_pairs
+    assert grown.sigmas["head_top"] == MPII16.sigmas["head_top"]
+    with pytest.raises(ValueError, match="no known skeleton has the keypoint tail"):
+        COCO17.grown(("tail",), (MPII16, HALPE26))

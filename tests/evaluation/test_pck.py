@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from people import perturbed, random_people
 
+from annotext.core.anatomy import POOLED_JOINTS
 from annotext.core.skeletons import COCO17, MPII16
-from annotext.evaluation.pck import POOLED_JOINTS, distances, share_within, torso_size
+from annotext.evaluation.pck import distances, share_within, torso_size
 
 
 def test_a_hand_example() -> None:

@@ -6,7 +6,7 @@ import math
 
 from rich.markup import escape
 
-from annotext.evaluation.pck import POOLED_JOINTS
+from annotext.core.anatomy import POOLED_JOINTS
 from annotext.evaluation.report import EvaluationReport
 from annotext.workflows.skipped import skipped_lines
 

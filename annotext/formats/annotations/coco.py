@@ -20,7 +20,6 @@ from annotext.formats.annotations.records import (
     Faults,
     Kind,
     Parsed,
-    grown_skeleton,
     is_id,
     is_number,
     number_rows,
@@ -156,7 +155,7 @@ def read_annotated_people(
 ) -> Parsed | None:
     """The people of the category at position `category`, in file order."""
     try:
-        whole = grown_skeleton(layout.skeleton, added, known) if added else layout.skeleton
+        whole = layout.skeleton.grown(added, known) if added else layout.skeleton
     except ValueError as error:
         faults.file("info.annotext.added", str(error))
         return None

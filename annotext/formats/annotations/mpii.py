@@ -19,7 +19,6 @@ from annotext.formats.annotations.records import (
     EXTENDED_KEY,
     Faults,
     Parsed,
-    grown_skeleton,
     is_number,
     number_rows,
     unsafe_file_name,
@@ -68,7 +67,7 @@ def read_mpii(
             return None
         added = tuple(names)
         try:
-            whole = grown_skeleton(MPII16, added, tuple(skeletons.values()))
+            whole = MPII16.grown(added, skeletons.values())
         except ValueError as error:
             faults.file("", str(error))
             return None

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from annotext.core.additions import Additions
 from annotext.core.errors import Problem
 from annotext.core.poses import Poses
-from annotext.core.skeleton import Skeleton, union
 from annotext.formats.files.jsonio import kind_of
 
 if TYPE_CHECKING:
@@ -157,31 +156,3 @@ def unsafe_file_name(name: Any) -> str:
     if ".." in name.split("/"):
         return f"{name!r} leaves the image folder"
     return ""
-
-
-def grown_skeleton(base: Skeleton, added: Sequence[str], known: Sequence[Skeleton]) -> Skeleton:
-    """`base` with the keypoints `added` behind its own; edges, flip pairs and sigmas of the added from `known`.
-
-    A known skeleton with exactly these keypoints is returned as it is. Raises ValueError for a name none knows.
-    """
-    keypoints = (*base.keypoints, *added)
-    for skeleton in known:
-        if skeleton.keypoints == keypoints:
-            return skeleton
-    whole = base
-    for skeleton in known:
-        if any(k not in whole.index for k in added if k in skeleton.index):
-            whole = union(whole, skeleton)
-    unknown = [k for k in added if k not in whole.index]
-    if unknown:
-        raise ValueError(f"no known skeleton has the keypoint {', '.join(unknown)}")
-    kept = set(keypoints)
-    return Skeleton(
-        name=f"{base.name}+{len(added)}",
-        keypoints=keypoints,
-        edges=tuple(e for e in whole.edges if kept.issuperset(e)),
-        flip_pairs=tuple(p for p in whole.flip_pairs if kept.issuperset(p)),
-        sigmas={k: whole.sigmas[k] for k in keypoints},
-        sigma_source=whole.sigma_source,
-        synonyms=base.synonyms,
-    )

@@ -20,7 +20,7 @@ from annotext.core.skeleton import Skeleton
 from annotext.formats.annotations import halpe, mpii
 from annotext.formats.annotations.coco import header_of, keypoint_category
 from annotext.formats.annotations.read import AnnotationFile, header_path
-from annotext.formats.annotations.records import CHANGED, EXTENDED_KEY, Faults, grown_skeleton, is_count
+from annotext.formats.annotations.records import CHANGED, EXTENDED_KEY, Faults, is_count
 from annotext.formats.files.jsonio import dump_json, kind_of
 from annotext.formats.files.outputs import check_output, writing
 from annotext.formats.files.skeletons import known_skeletons
@@ -86,7 +86,7 @@ def extend_document(
         _check_unlabelled(file, unlabelled)
     known = known_skeletons() if skeletons is None else skeletons
     try:
-        grown = grown_skeleton(file.poses.skeleton, additions.keypoints, tuple(known.values()))
+        grown = file.poses.skeleton.grown(additions.keypoints, known.values())
     except ValueError as error:
         raise AnnotextError(f"{file.path}: {error}; describe its skeleton in a TOML file") from None
     if file.kind == "mpii":

@@ -14,44 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core.additions import Additions, Source
+from annotext.core.anatomy import LONGEST_LIMBS, SHARED, SHORTEST_LIMBS, SHOULDERS
 from annotext.core.frame import count, size_of
 from annotext.core.poses import Poses
 
-# A person's size is measured on the labelled ones of the limbs and the torso, which every skeleton here has.
-SIZED_BY = tuple(
-    f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")
-)
+# A person's size is measured on the labelled ones of `SHARED`: limbs and torso, which every skeleton here has.
 # With fewer of them, or on people this small, lengths relative to the size mean little.
 MIN_LABELS = 6
 MIN_SIZE = 20.0  # px
-
-# Longest plausible lengths in person sizes. Of limbs some real data set labels: their .999 quantile over people with
-# six of `SIZED_BY` labelled and a size of 20 px (COCO train2017, reconstructed: 27,367 to 78,388 people; MPII train:
-# 14,183 to 14,588). Of limbs that join a COCO to an MPII point, which nobody labels: that quantile of 4,000 synthetic
-# people times 1.6, by which real quantiles exceed synthetic ones where both are known (1.5 to 1.8).
-LONGEST = {
-    ("nose", "left_eye"): 0.31,
-    ("left_eye", "right_eye"): 0.42,
-    ("left_eye", "left_ear"): 0.58,
-    ("left_ear", "right_ear"): 1.00,
-    ("nose", "left_ear"): 0.77,
-    ("nose", "left_shoulder"): 1.32,
-    ("left_ear", "left_shoulder"): 1.07,
-    ("pelvis", "thorax"): 1.80,
-    ("pelvis", "left_hip"): 0.50,
-    ("thorax", "left_shoulder"): 0.66,
-    ("thorax", "upper_neck"): 0.60,
-    ("upper_neck", "left_shoulder"): 0.80,
-    ("upper_neck", "head_top"): 1.32,
-    ("head_top", "left_shoulder"): 1.72,
-    ("nose", "upper_neck"): 1.00,
-    ("nose", "head_top"): 1.08,
-    ("left_eye", "head_top"): 0.86,
-    ("left_ear", "upper_neck"): 0.80,
-    ("left_ear", "head_top"): 0.80,
-}
-# Shortest, where labels have a length at all: the .001 quantile of MPII train is .24, of synthetic people .11 and .15.
-SHORTEST = {("upper_neck", "head_top"): 0.10}
 
 # How far outside its box a point may be, as a share of the box's longer side.
 OUTSIDE = 0.2
@@ -99,7 +69,7 @@ def find_issues(poses: Poses, additions: Additions) -> list[PlausibilityIssue]:
     """
     xy, human, score = _points(poses, additions)
     sized = np.where(human[..., None], poses.xy, np.nan)
-    sized = sized[:, [poses.skeleton.index[k] for k in SIZED_BY if k in poses.skeleton.index]]
+    sized = sized[:, [poses.skeleton.index[k] for k in SHARED if k in poses.skeleton.index]]
     size = np.where(count(sized) >= MIN_LABELS, size_of(sized), np.nan)
     size = np.where(size >= MIN_SIZE, size, np.nan)
     found = [
@@ -159,8 +129,8 @@ def _both_sides(poses: Poses) -> list[tuple[tuple[str, str], float, float]]:
     for left, right in poses.skeleton.flip_pairs:
         partner[left], partner[right] = right, left
     limbs = {}
-    for (one, other), longest in LONGEST.items():
-        shortest = SHORTEST.get((one, other), 0.0)
+    for (one, other), longest in LONGEST_LIMBS.items():
+        shortest = SHORTEST_LIMBS.get((one, other), 0.0)
         for ends in ((one, other), (partner.get(one, one), partner.get(other, other))):
             if ends[0] in index and ends[1] in index and ends[::-1] not in limbs:
                 limbs[ends] = (longest, shortest)
@@ -184,9 +154,9 @@ def _swapped(
 ) -> list[PlausibilityIssue]:
     """Pairs of added points whose left one lies on the right shoulder's side of the right one."""
     index, found = poses.skeleton.index, []
-    if not {"left_shoulder", "right_shoulder"} <= set(index):
+    if not set(SHOULDERS) <= set(index):
         return []
-    left, right = index["left_shoulder"], index["right_shoulder"]
+    left, right = (index[k] for k in SHOULDERS)
     across = xy[:, left] - xy[:, right]
     apart = np.linalg.norm(across, axis=1)
     labelled = human[:, left] & human[:, right] & (apart > SHOULDERS_APART * size)

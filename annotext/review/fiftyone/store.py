@@ -29,7 +29,6 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from annotext.core.errors import AnnotextError
 from annotext.core.skeleton import Skeleton
-from annotext.formats.annotations.records import grown_skeleton
 from annotext.formats.files.skeletons import known_skeletons
 from annotext.review.decisions.correction import Correction, Verdict
 from annotext.review.decisions.files import append_corrections, correction_line, parse_line
@@ -315,7 +314,7 @@ def _skeleton(names: tuple[str, ...], added: tuple[str, ...]) -> Skeleton:
     own = tuple(k for k in names if k not in added)
     for skeleton in known:
         if skeleton.keypoints == own:
-            return grown_skeleton(skeleton, added, known)
+            return skeleton.grown(added, known)
     sigmas = {k: s.sigmas[k] for s in reversed(known) for k in s.keypoints}
     return Skeleton("reviewed", names, (), (), {k: sigmas[k] for k in names}, "skeletons annotext knows")
 

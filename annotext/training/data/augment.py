@@ -19,16 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core import geometry
+from annotext.core.anatomy import LOWER_BODY, UPPER_BODY
 from annotext.core.skeleton import Skeleton
 from annotext.formats.files.recipe import AugmentRecipe
-
-# Which half of the body a keypoint belongs to (MMPose's upper_body_ids and lower_body_ids, by name).
-UPPER_BODY = frozenset(
-    f"{side}_{part}" for side in ("left", "right") for part in ("eye", "ear", "shoulder", "elbow", "wrist")
-) | {"nose", "thorax", "upper_neck", "head_top"}
-LOWER_BODY = frozenset(
-    f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle", "big_toe", "small_toe", "heel")
-) | {"pelvis"}
 
 _NORMAL = NormalDist()
 
