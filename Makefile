@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEMO   ?= demo
 
-.PHONY: setup demo test lint pin clean
+.PHONY: setup demo test lint api pin clean
 
 setup: $(STAMP)
 
@@ -30,6 +30,10 @@ lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
+
+# docs/api.md, from docstrings and signatures.
+api: $(STAMP)
+	@$(BIN)/python docs/generate_api.py
 
 # One resolution for all platforms; no addresses, so any registry serves it.
 pin: $(STAMP)

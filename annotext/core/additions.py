@@ -1,4 +1,4 @@
-"""Keypoints added to people: where each came from, how sure it is, what was decided and reviewed.
+"""Keypoints added to people: where each came from, its score, what was decided and reviewed.
 
 N people, A added keypoints.
 """
@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from annotext.core.poses import Poses
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Source(StrEnum):
@@ -67,7 +73,7 @@ class Estimate:
 class Review:
     """What became of a point in review.
 
-    verdict: one of `REVIEWED`. reviewers: who said so, sorted, at least one. before: what the point was, so that it can
+    verdict: one of `REVIEWED`. reviewers: their names, sorted, at least one. before: what the point was, so that it can
     be again. Raises ValueError for another verdict, or for nobody.
     """
 
@@ -101,8 +107,8 @@ class Additions:
     visibility: (N, A) uint8; 0 where nothing is added or the policy withheld the point.
     source: (N, A) object array of `Source`; NONE exactly where xy is NaN.
     score: (N, A) float64 in [0, 1], confidence that the point is right; 0 where source is NONE.
-    radius: (N, A) float64, image pixels, the point is this close to the truth with 90 % probability; NaN where nobody
-        knows. Left out: nobody knows any.
+    radius: (N, A) float64, image pixels, the error is at most this with 90 % probability; NaN where
+        unknown. Left out: unknown everywhere.
     decision: (N, A) object array of `Decision`; NONE exactly where source is NONE. Left out: ADD where visibility > 0,
         else WITHHOLD.
     reason: (N, A) object array of `Reason`; ADDED where the decision is ADD, and where nobody noted a reason (all of
@@ -237,3 +243,43 @@ def put(additions: Additions, rows: NDArray[np.intp], others: Additions) -> Addi
         arrays[name] = getattr(additions, name).copy()
         arrays[name][rows] = getattr(others, name)
     return replace(additions, **arrays)
+
+
+def to_frame(poses: Poses, additions: Additions | None = None) -> DataFrame:
+    """N people as a pandas table, one row per person and keypoint; the added keypoints last.
+
+    image, id, keypoint: file name, annotation id, name. x, y: float64 image pixels, 0-based, NaN where there is neither
+    a label nor an estimate; withheld estimates have a place and v 0. v: COCO's visibility. source: "human" where a
+    person labelled the point, else a `Source`. score, radius: of added points, see `Additions`; NaN for human labels.
+    decision: a `Decision`; "" for human labels. additions: of the same people; those that `poses` has too are not
+    taken for human labels.
+    """
+    import pandas as pd
+
+    if additions is None:
+        additions = Additions.nothing(len(poses), ())
+    own = [k for k in poses.skeleton.keypoints if k not in additions.keypoints]
+    names, columns = [*own, *additions.keypoints], poses.skeleton.indices(own)
+    shape = (len(poses), len(own))
+    human = np.where(poses.labelled[:, columns], "human", Source.NONE.value).astype(object)
+    unknown = np.full(shape, np.nan)
+
+    def beside(labels: NDArray[Any], added: NDArray[Any]) -> NDArray[Any]:
+        joined = np.concatenate([labels, added], axis=1)
+        return joined.reshape(len(poses) * len(names), *joined.shape[2:])
+
+    xy = beside(poses.xy[:, columns], additions.xy)
+    return pd.DataFrame(
+        {
+            "image": np.repeat(np.array(poses.file_names(), dtype=object), len(names)),
+            "id": np.repeat(poses.ids, len(names)),
+            "keypoint": pd.Categorical(names * len(poses), categories=names),
+            "x": xy[:, 0],
+            "y": xy[:, 1],
+            "v": beside(poses.visibility[:, columns], additions.visibility),
+            "source": beside(human, additions.source.astype(str).astype(object)),
+            "score": beside(unknown, np.where(additions.source == Source.NONE, np.nan, additions.score)),
+            "radius": beside(unknown, additions.radius),
+            "decision": beside(np.full(shape, "", dtype=object), additions.decision.astype(str).astype(object)),
+        }
+    )

@@ -1,4 +1,4 @@
-"""What is known about keypoints beyond one skeleton: parts of the body, which hide together, how long limbs are.
+"""Keypoints beyond one skeleton: parts of the body, which are hidden together, how long limbs are.
 
 The sigmas and their sources stand with the skeletons (`core/skeletons`), the rules for midpoints in `core/derive`.
 """
@@ -10,8 +10,8 @@ from annotext.core.skeletons import COCO17, HALPE26, LIMB_JOINTS, MPII16, UNION2
 # The 12 keypoints that COCO and MPII both label: the joints of arms and legs.
 SHARED = COCO17.shared_with(MPII16)
 
-SHOULDERS = ("left_shoulder", "right_shoulder")
-HIPS = ("left_hip", "right_hip")
+SHOULDERS: tuple[str, str] = ("left_shoulder", "right_shoulder")
+HIPS: tuple[str, str] = ("left_hip", "right_hip")
 TORSO = (*SHOULDERS, *HIPS)
 
 # MPII's mean PCKh is pooled over these 14: pelvis and thorax are midpoints, not labels, and stay out.

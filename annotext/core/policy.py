@@ -122,15 +122,15 @@ def decide(
     predictions: Sequence[Predictions],
     keypoints: Sequence[str],
     policy: Policy,
-    trusted: CalibratedPoints | None = None,
+    calibrated: CalibratedPoints | None = None,
     *,
     eligible: NDArray[np.bool_] | None = None,
 ) -> Decisions:
     """What each of N people gains of the A `keypoints`.
 
     A keypoint is derived wherever a person labelled both its parents; else it comes from the first of `predictions`
-    that knows it and saw the person (matched by id). trusted: what anchor and calibration made of one of the
-    predictions, for the same N people; it takes that prediction's place. Of a calibrated keypoint, points are added
+    that knows it and has the person (matched by id). calibrated: one of the predictions after refinement and
+    calibration, for the same N people; it takes that prediction's place. Of a calibrated keypoint, points are added
     from the score up that meets the policy's target error, and asked about below; a person for whom there is no
     calibrated score is asked about at best. Of other keypoints, points are added from the policy's minimum up. Points
     outside the image are withheld. What is not added keeps coordinates, source and score, with visibility 0.
@@ -138,12 +138,12 @@ def decide(
     """
     keypoints = tuple(keypoints)
     eligible = gains_keypoints(poses) if eligible is None else eligible
-    limits = _limits(keypoints, policy, trusted)
+    limits = _limits(keypoints, policy, calibrated)
     found = _Estimates.derived(poses, keypoints, eligible)
     for prediction in predictions:
-        mine = trusted if trusted is not None and trusted.predictor_sha256 == prediction.predictor.sha256 else None
-        found.fill(prediction, mine, poses, keypoints, eligible)
-    decision, reason = found.judged(keypoints, policy, limits)
+        same = calibrated is not None and calibrated.predictor_sha256 == prediction.predictor.sha256
+        found.fill(prediction, calibrated if same else None, poses, keypoints, eligible)
+    decision, reason = found.decided(keypoints, policy, limits)
     for column, keypoint in enumerate(keypoints):
         known = any(keypoint in p.skeleton.index for p in predictions)
         nothing = decision[:, column] == Decision.NONE
@@ -156,15 +156,15 @@ def decide(
     return Decisions(additions, found.calibrated, found.anchored, limits)
 
 
-def _limits(keypoints: Sequence[str], policy: Policy, trusted: CalibratedPoints | None) -> dict[str, Limits]:
+def _limits(keypoints: Sequence[str], policy: Policy, calibrated: CalibratedPoints | None) -> dict[str, Limits]:
     """Of the calibrated ones among `keypoints`, in their order.
 
     A good student may keep the target error with every point added; what is more likely wrong than right stays out.
     """
     limits: dict[str, Limits] = {}
     for keypoint in keypoints:
-        if trusted is not None and keypoint in trusted.calibration:
-            add = trusted.calibration[keypoint].minimum_score(policy.target_of(keypoint))
+        if calibrated is not None and keypoint in calibrated.calibration:
+            add = calibrated.calibration[keypoint].minimum_score(policy.target_of(keypoint))
             limits[keypoint] = Limits(max(add, policy.ask_from), policy.ask_from)
     return limits
 
@@ -212,43 +212,43 @@ class _Estimates:
     def fill(
         self,
         prediction: Predictions,
-        trusted: CalibratedPoints | None,
+        calibrated: CalibratedPoints | None,
         poses: Poses,
         keypoints: Sequence[str],
         eligible: NDArray[np.bool_],
     ) -> None:
-        """Take what is still missing from a prediction, or from what became of it."""
-        rows, seen = matched(poses.ids, prediction.ids)
+        """Take what is still missing from a prediction, or from its calibrated points."""
+        rows, found = matched(poses.ids, prediction.ids)
         last = _last_pixel(poses, rows)
         for column, keypoint in enumerate(keypoints):
             if keypoint not in prediction.skeleton.index:
                 continue
             there = prediction.skeleton.index[keypoint]
             free = eligible[rows] & (self.source[rows, column] == Source.NONE)
-            here, them = rows[free], seen[free]
+            here, them = rows[free], found[free]
             self.source[here, column] = prediction.predictor.source
             self.xy[here, column] = prediction.xy[them, there]
             self.score[here, column] = prediction.score[them, there]
             moved = np.zeros(len(here), dtype=bool)
-            if trusted is not None and keypoint in trusted.keypoints:
-                position = trusted.keypoints.index(keypoint)
-                moved = trusted.anchored[here, position]
-                self.xy[here[moved], column] = trusted.xy[here[moved], position]
+            if calibrated is not None and keypoint in calibrated.keypoints:
+                position = calibrated.keypoints.index(keypoint)
+                moved = calibrated.anchored[here, position]
+                self.xy[here[moved], column] = calibrated.xy[here[moved], position]
                 self.anchored[here, column] = moved
-                sure = np.isfinite(trusted.score[here, position])
-                self.score[here[sure], column] = trusted.score[here[sure], position]
-                self.radius[here[sure], column] = trusted.radius[here[sure], position]
+                sure = np.isfinite(calibrated.score[here, position])
+                self.score[here[sure], column] = calibrated.score[here[sure], position]
+                self.radius[here[sure], column] = calibrated.radius[here[sure], position]
                 self.calibrated[here, column] = sure
             place = self.xy[here, column]
             outside = ((place < 0) | (place > last[free])).any(axis=1)
             if OUTSIDE in prediction.features:
-                # The predictor saw the image itself; a point that was moved since is judged by the file's sizes, if
-                # it names any.
-                judged_here = moved & np.isfinite(last[free]).all(axis=1)
-                outside = np.where(judged_here, outside, prediction.features[OUTSIDE][them, there] > 0)
+                # The predictor saw the image itself; a point that was moved since is checked against the file's
+                # sizes, if it names any.
+                by_size = moved & np.isfinite(last[free]).all(axis=1)
+                outside = np.where(by_size, outside, prediction.features[OUTSIDE][them, there] > 0)
             self.outside[here, column] = outside
 
-    def judged(
+    def decided(
         self, keypoints: Sequence[str], policy: Policy, limits: Mapping[str, Limits]
     ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
         """(N, A) `Decision` and (N, A) `Reason`, ADDED where there is no estimate."""

@@ -1,4 +1,4 @@
-"""What a predictor said about N people: the seam between slow pixels and cheap decisions.
+"""The predictions of one model for N people: the seam between slow pixels and cheap decisions.
 
 N people, K keypoints of the predictor's skeleton.
 """
@@ -18,7 +18,7 @@ from annotext.core.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class PredictorIdentity:
-    """Which model said it: a name for people, the sha256 of the model file, and the source its points carry."""
+    """Which model predicted: a name for people, the sha256 of the model file, and the source its points carry."""
 
     name: str
     sha256: str
@@ -33,7 +33,7 @@ class PredictorIdentity:
 class Predictions:
     """One predictor's keypoints for N people.
 
-    predictor: who predicted.
+    predictor: which model.
     skeleton: the K keypoints of the arrays, in the model's order.
     ids: (N,) int64, the annotation ids of the people (MPII: record index), unique.
     file_names: N image file names.
@@ -99,7 +99,7 @@ def matched(ids: NDArray[np.int64], others: NDArray[np.int64]) -> tuple[NDArray[
 
 
 class MinimumScore(Protocol):
-    """The calibration of one keypoint, as far as a policy asks it."""
+    """The calibration of one keypoint, as far as a policy needs it."""
 
     def minimum_score(self, target_error: float) -> float:
         """From which score up at most `target_error` of the points are wrong; infinite where no score is."""
@@ -108,14 +108,14 @@ class MinimumScore(Protocol):
 
 @dataclass(frozen=True)
 class CalibratedPoints:
-    """What a trust model made of its predictor's points of N people.
+    """A predictor's points of N people after refinement and calibration.
 
     keypoints: B names. calibration: of those of them that have one, by name.
-    xy: (N, B, 2) float64, image pixels; NaN for people the predictor did not see.
-    score: (N, B) float64, the probability that the point is right; NaN where nobody knows.
-    radius: (N, B) float64, image pixels, the error stays below it with 90 % probability; NaN where nobody knows.
-    anchored: (N, B) bool, the point was moved from where the predictor saw it.
-    absent: by calibrated keypoint, what its calibration weighs and these predictions do not say (passes left out).
+    xy: (N, B, 2) float64, image pixels; NaN for people the predictor was not asked about.
+    score: (N, B) float64, the probability that the point is right; NaN where unknown.
+    radius: (N, B) float64, image pixels, the error stays below it with 90 % probability; NaN where unknown.
+    anchored: (N, B) bool, refinement moved the point.
+    absent: by calibrated keypoint, the features its calibration uses and these predictions lack.
     """
 
     predictor_sha256: str

@@ -1,4 +1,4 @@
-"""Whole poses for people nobody labelled: every keypoint is predicted, nothing follows from labels.
+"""Pseudo-labels, for people without labels: every keypoint is predicted, nothing follows from labels.
 
 N people, K keypoints of their file's skeleton, A keypoints it lacks.
 """
@@ -23,7 +23,7 @@ MIN_POINTS = 10
 
 
 @dataclass(frozen=True)
-class WholePoses:
+class PseudoLabelDecisions:
     """What people without labels gain: N of them.
 
     own: (N, K) the keypoints of the file's skeleton. added: (N, A) those it lacks. left_empty: (N,) bool: too few of
@@ -35,29 +35,29 @@ class WholePoses:
     left_empty: NDArray[np.bool_]
 
 
-def decide_whole(
+def decide_pseudo_labels(
     poses: Poses,
     predictions: Sequence[Predictions],
     added: Sequence[str],
     policy: Policy,
     *,
     min_points: int,
-) -> WholePoses:
+) -> PseudoLabelDecisions:
     """What each of N people without labels gains: all keypoints of the file and the A `added` ones.
 
-    Crowds gain nothing. Each point is judged as `decide` judges a predicted one without calibration. A person with
+    Crowds gain nothing. Each point is decided as `decide` judges a predicted one without calibration. A person with
     fewer than `min_points` points that are sure enough stays empty, candidates included.
     Raises ValueError for a person with labels.
     """
     if poses.has_keypoints.any():
-        raise ValueError(f"{int(poses.has_keypoints.sum())} of the people to be labelled whole have labels")
+        raise ValueError(f"{int(poses.has_keypoints.sum())} of the people to get pseudo-labels have labels")
     keypoints = (*poses.skeleton.keypoints, *added)
     points = decide(poses, predictions, keypoints, policy, eligible=~poses.crowd).additions
     estimated = (points.source != Source.NONE).any(axis=1)
     left_empty = estimated & (points.added.sum(axis=1) < min_points)
     points = _emptied(points, left_empty)
     k = len(poses.skeleton)
-    return WholePoses(columns(points, range(k)), columns(points, range(k, len(keypoints))), left_empty)
+    return PseudoLabelDecisions(columns(points, range(k)), columns(points, range(k, len(keypoints))), left_empty)
 
 
 def _emptied(additions: Additions, rows: NDArray[np.bool_]) -> Additions:

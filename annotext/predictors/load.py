@@ -7,6 +7,7 @@ from pathlib import Path
 
 from annotext.core.errors import InputError
 from annotext.core.skeleton import Skeleton
+from annotext.formats.files.paths import AnyPath
 from annotext.formats.files.skeletons import known_skeletons
 from annotext.predictors.card import read_card
 from annotext.predictors.onnx import OnnxPredictor
@@ -14,7 +15,7 @@ from annotext.predictors.predictor import Predictor
 
 
 def load_predictor(
-    path: Path, *, threads: int | None = None, skeletons: Mapping[str, Skeleton] | None = None
+    path: AnyPath, *, threads: int | None = None, skeletons: Mapping[str, Skeleton] | None = None
 ) -> Predictor:
     """The predictor at `path`, ready to run.
 
@@ -24,7 +25,7 @@ def load_predictor(
     skeletons: those that define the card's keypoints, all that annotext knows by default.
     Raises InputError with what is missing or does not fit.
     """
-    card_path = find_card(path)
+    card_path = find_card(Path(path))
     skeletons = known_skeletons() if skeletons is None else skeletons
     return OnnxPredictor(read_card(card_path), card_path, threads=threads, skeletons=skeletons)
 

@@ -1,4 +1,4 @@
-"""What people write down: noise, habits and omissions, on top of what is true.
+"""What annotators write down: noise, annotation conventions and omissions, on top of what is true.
 
 Truth. 21 keypoints without noise. **Default world** (`harder=False`): pelvis and thorax are what MPII's files hold,
 the midpoints (in the picture) of the true hips and shoulders, up to a small offset of each person's own (normal, sigma
@@ -35,8 +35,8 @@ _FACE = np.array([name in KEYPOINTS[:5] for name in KEYPOINTS])
 
 
 @dataclass(frozen=True)
-class Habits:
-    """How a data set's annotators work. Shares in [0, 1].
+class Convention:
+    """A data set's annotation convention. Shares in [0, 1].
 
     hidden_labelled: of the body's hidden keypoints in the image. hidden_face_labelled: of the face's.
     seen_missed: of visible keypoints forgotten. blank: people boxed but left without keypoints.
@@ -48,9 +48,9 @@ class Habits:
     blank: float
 
 
-COCO_HABITS = Habits(hidden_labelled=0.55, hidden_face_labelled=0.12, seen_missed=0.015, blank=0.012)
-MPII_HABITS = Habits(hidden_labelled=0.97, hidden_face_labelled=0.0, seen_missed=0.004, blank=0.0)
-HALPE_HABITS = Habits(hidden_labelled=0.94, hidden_face_labelled=0.8, seen_missed=0.006, blank=0.0)
+COCO_CONVENTION = Convention(hidden_labelled=0.55, hidden_face_labelled=0.12, seen_missed=0.015, blank=0.012)
+MPII_CONVENTION = Convention(hidden_labelled=0.97, hidden_face_labelled=0.0, seen_missed=0.004, blank=0.0)
+HALPE_CONVENTION = Convention(hidden_labelled=0.94, hidden_face_labelled=0.8, seen_missed=0.006, blank=0.0)
 
 
 def head_size(person: Person) -> float:
@@ -67,7 +67,7 @@ def own_offsets(rng: np.random.Generator, person: Person) -> NDArray[np.float64]
 def true_keypoints(
     person: Person, offsets: NDArray[np.float64], size_wh: tuple[int, int], *, harder: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """(K, 2) float64 pixels and (K,) uint8: the truth under the world's habit for pelvis and thorax."""
+    """(K, 2) float64 pixels and (K,) uint8: the truth under the convention for pelvis and thorax."""
     xy, visibility = person.xy.copy(), person.visibility.copy()
     if not harder:
         for row, (name, parents) in enumerate(MIDPOINTS.items()):
@@ -86,7 +86,7 @@ def label(
     truth_xy: NDArray[np.float64],
     truth_visibility: NDArray[np.uint8],
     offsets: NDArray[np.float64],
-    habits: Habits,
+    convention: Convention,
     size_wh: tuple[int, int],
     *,
     harder: bool,
@@ -94,7 +94,7 @@ def label(
     """(K, 2) float64 pixels and (K,) uint8: what an annotator leaves. Not labelled: (0, 0) and 0."""
     k = len(KEYPOINTS)
     normal, chance = rng.standard_normal((k, 2)), rng.random(k)
-    careful, blank = float(np.exp(rng.normal(0, 0.2))), rng.random() < habits.blank
+    careful, blank = float(np.exp(rng.normal(0, 0.2))), rng.random() < convention.blank
     hidden = truth_visibility == 1
     sigma = np.maximum(
         NOISE * _SIGMAS * np.sqrt(person.area) * careful * np.where(hidden, HIDDEN_FACTOR, 1.0), LEAST_NOISE
@@ -102,8 +102,8 @@ def label(
     xy = truth_xy + normal * sigma[:, None]
     kept = np.where(
         hidden,
-        chance < np.where(_FACE, habits.hidden_face_labelled, habits.hidden_labelled),
-        chance >= habits.seen_missed,
+        chance < np.where(_FACE, convention.hidden_face_labelled, convention.hidden_labelled),
+        chance >= convention.seen_missed,
     )
     visibility = np.where(kept & (truth_visibility > 0), truth_visibility, 0).astype(np.uint8)
     if not harder:

@@ -1,4 +1,4 @@
-"""The three sets: which domain, which habits, which file layout; and chunks of pictures that can be made anywhere.
+"""The three sets: domain, annotation convention and file layout of each; chunks of pictures can be made anywhere.
 
 A set is a fixed sequence of pictures. Picture i of set s is drawn from `SeedSequence(seed, spawn_key=(s, i, attempt))`,
 and pictures come in chunks of a fixed size, so neither the number of workers nor the number of people asked for changes
@@ -45,14 +45,14 @@ class SetKind:
     name: SetName
     key: int
     domain: Domain
-    habits: labels.Habits
+    convention: labels.Convention
 
 
 SETS: Mapping[str, SetKind] = MappingProxyType(
     {
-        "coco": SetKind("coco", 1, EVERYDAY, labels.COCO_HABITS),
-        "mpii": SetKind("mpii", 2, SPORT, labels.MPII_HABITS),
-        "halpe": SetKind("halpe", 3, EVERYDAY, labels.HALPE_HABITS),
+        "coco": SetKind("coco", 1, EVERYDAY, labels.COCO_CONVENTION),
+        "mpii": SetKind("mpii", 2, SPORT, labels.MPII_CONVENTION),
+        "halpe": SetKind("halpe", 3, EVERYDAY, labels.HALPE_CONVENTION),
     }
 )
 
@@ -144,7 +144,7 @@ def make_chunk(chunk: Chunk) -> Made:
             offsets = labels.own_offsets(rng, person)
             xy, v = labels.true_keypoints(person, offsets, (width, height), harder=chunk.harder)
             written_xy, written_v = labels.label(
-                rng, person, xy, v, offsets, kind.habits, (width, height), harder=chunk.harder
+                rng, person, xy, v, offsets, kind.convention, (width, height), harder=chunk.harder
             )
             # COCO ids are arbitrary large numbers; MPII has none, its truth counts records from 0.
             annotation_id = person_index if kind.name == "mpii" else 1000 + person_index

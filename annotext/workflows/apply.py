@@ -16,6 +16,7 @@ from annotext.core.errors import SHOWN_PROBLEMS, Finding, InputError, Problem
 from annotext.formats.annotations.read import header_path, read_annotations
 from annotext.formats.files.jsonio import no_collecting, write_json
 from annotext.formats.files.outputs import check_output
+from annotext.formats.files.paths import AnyPath, path_of, paths_of
 from annotext.formats.overlay.revise import write_revised
 from annotext.formats.overlay.write import output_paths
 from annotext.review.decisions.apply import apply_corrections
@@ -97,11 +98,11 @@ def _table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 @no_collecting()
 def apply(
-    extended: Path,
-    corrections: Sequence[Path],
-    output: Path,
+    extended: AnyPath,
+    corrections: AnyPath | Sequence[AnyPath],
+    output: AnyPath,
     *,
-    report: Path | None = None,
+    report: AnyPath | None = None,
     take_back: bool = False,
     skip_bad: bool = False,
     force: bool = False,
@@ -117,6 +118,7 @@ def apply(
     would be lost without `take_back`, and where all decisions are on another data set; what else cannot be applied, and
     what reviewers disagree on, is a finding.
     """
+    extended, output, corrections, report = Path(extended), Path(output), paths_of(corrections), path_of(report)
     file = read_annotations(extended, skip_bad=skip_bad)
     if file.additions is None or file.header is None:
         hint = "decisions are on added points: give the file that `annotext extend` or `decide` wrote"

@@ -34,6 +34,7 @@ from annotext.evaluation.ranking import (
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.jsonio import read_json, write_json
 from annotext.formats.files.outputs import writing
+from annotext.formats.files.paths import AnyPath, path_of, paths_of
 from annotext.predictors.card import read_card
 from annotext.predictors.load import find_card
 from annotext.render.calibration_plot import Scored, picture
@@ -169,21 +170,21 @@ _CRITERIA = {
 
 
 def calibrate(
-    predictor: Path,
+    predictor: AnyPath,
     *,
-    truths: Sequence[Path] = (),
-    held_out: Sequence[Path] = (),
-    reviewed: Sequence[Path] = (),
-    predictions: Sequence[Path] = (),
+    truths: AnyPath | Sequence[AnyPath] = (),
+    held_out: AnyPath | Sequence[AnyPath] = (),
+    reviewed: AnyPath | Sequence[AnyPath] = (),
+    predictions: AnyPath | Sequence[AnyPath] = (),
     keypoints: Sequence[str] = (),
     inputs: Sequence[str] = (),
     joints: Sequence[str] = (),
-    criterion: Criterion = Criterion.KS_OF_SIZE,
+    criterion: Criterion | str = Criterion.KS_OF_SIZE,
     anchored: bool = True,
-    poses: Path | None = None,
-    head_sizes: Path | None = None,
-    output: Path | None = None,
-    report: Path | None = None,
+    poses: AnyPath | None = None,
+    head_sizes: AnyPath | None = None,
+    output: AnyPath | None = None,
+    report: AnyPath | None = None,
     allow_seen: bool = False,
     skip_bad: bool = False,
     force: bool = False,
@@ -199,7 +200,10 @@ def calibrate(
     progress: told what is learned next. All outputs are checked before work starts; nothing is written if nothing could
     be learned. Raises InputError or AnnotextError.
     """
-    card_path = find_card(predictor)
+    truths, held_out, reviewed, predictions = map(paths_of, (truths, held_out, reviewed, predictions))
+    poses, head_sizes, output, report = map(path_of, (poses, head_sizes, output, report))
+    criterion = Criterion(criterion)
+    card_path = find_card(Path(predictor))
     card = read_card(card_path)
     output = output or card_path.parent / FILE_NAME
     drawn = output.with_suffix(".png")

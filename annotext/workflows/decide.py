@@ -13,6 +13,7 @@ from annotext.core.predictions import PredictorIdentity
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.jsonio import no_collecting, write_json
 from annotext.formats.files.outputs import check_output
+from annotext.formats.files.paths import AnyPath, path_of, paths_of
 from annotext.formats.files.policy import find_policy, read_policy
 from annotext.formats.files.predictions import read_predictions, read_predictions_header
 from annotext.formats.overlay.write import output_paths, refuse_extended
@@ -33,21 +34,21 @@ class PolicyOptions:
     min_score: see `Policy`.
     """
 
-    file: Path | None = None
+    file: AnyPath | None = None
     target_error: Sequence[str] = ()
     min_score: float | None = None
 
 
 @no_collecting()
 def decide(
-    predictions: Path,
-    annotations: Path,
-    output: Path,
+    predictions: AnyPath,
+    annotations: AnyPath,
+    output: AnyPath,
     *,
-    calibration: Path | None = None,
+    calibration: AnyPath | None = None,
     policy: PolicyOptions | None = None,
     unlabelled: UnlabelledOptions | None = None,
-    report: Path | None = None,
+    report: AnyPath | None = None,
     skip_bad: bool = False,
     force: bool = False,
 ) -> ExtensionReport:
@@ -60,15 +61,17 @@ def decide(
 
     All outputs are checked before work starts. Raises InputError or AnnotextError for what is wrong.
     """
+    predictions, annotations, output = paths_of([predictions, annotations, output])
+    calibration, report = path_of(calibration), path_of(report)
     options = policy or PolicyOptions()
     run = calibration if calibration is not None and calibration.is_dir() else None
     settled, policy_from = settle_policy(options, run)
     file = read_annotations(annotations, skip_bad=skip_bad)
     refuse_extended(file)
     written = [*output_paths(file, output), *([report] if report else [])]
-    read = [annotations, predictions, options.file, calibration_file(calibration)]
+    read = [annotations, predictions, path_of(options.file), calibration_file(calibration)]
     if unlabelled is not None and unlabelled.detections is not None:
-        read.append(unlabelled.detections)
+        read.append(path_of(unlabelled.detections))
     check_outputs(written, read, force)
     check_same_file(file, predictions)
     whole = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad)
@@ -103,7 +106,7 @@ def settle_policy(options: PolicyOptions, run: Path | None) -> tuple[Policy, str
     """
     policy, origin = Policy(), "defaults"
     if options.file is not None:
-        policy, origin = read_policy(options.file).policy(), str(options.file)
+        policy, origin = read_policy(Path(options.file)).policy(), str(options.file)
     elif run is not None and (run / RECIPE).is_file():
         said = find_policy(run / RECIPE)
         if said is not None:

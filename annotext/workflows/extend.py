@@ -9,9 +9,9 @@ from pathlib import Path
 from annotext.core.errors import AnnotextError
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.jsonio import write_json
+from annotext.formats.files.paths import AnyPath, path_of
 from annotext.formats.files.predictions import read_predictions, write_predictions
 from annotext.formats.overlay.write import output_paths, refuse_extended
-from annotext.predictors.predictor import Predictor
 from annotext.workflows.decide import (
     PolicyOptions,
     calibration_file,
@@ -21,22 +21,22 @@ from annotext.workflows.decide import (
     settle_policy,
 )
 from annotext.workflows.extension import ExtensionReport, extend_file, timed
-from annotext.workflows.predict import load_predictors, predict_people
+from annotext.workflows.predict import AnyPredictor, load_predictors, predict_people, predictors_of
 from annotext.workflows.unlabelled import UnlabelledOptions
 
 
 def extend(
-    annotations: Path,
-    images: Path | None,
-    predictors: Sequence[Path | Predictor],
-    output: Path,
+    annotations: AnyPath,
+    images: AnyPath | None,
+    predictors: AnyPredictor | Sequence[AnyPredictor],
+    output: AnyPath,
     *,
-    predictions: Path | None = None,
-    calibration: Path | None = None,
+    predictions: AnyPath | None = None,
+    calibration: AnyPath | None = None,
     policy: PolicyOptions | None = None,
     unlabelled: UnlabelledOptions | None = None,
     passes: Collection[str] = (),
-    report: Path | None = None,
+    report: AnyPath | None = None,
     skip_bad: bool = False,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -57,6 +57,8 @@ def extend(
     All outputs are checked before anything is predicted; each is written whole or not at all. Raises InputError or
     AnnotextError for what is wrong.
     """
+    annotations, output, predictors = Path(annotations), Path(output), predictors_of(predictors)
+    images, predictions, calibration, report = (path_of(p) for p in (images, predictions, calibration, report))
     paths = [p for p in predictors if isinstance(p, Path)]
     run = next((p for p in [*paths, *([calibration] if calibration else [])] if p.is_dir()), None)
     options = policy or PolicyOptions()
@@ -66,10 +68,10 @@ def extend(
     if not predictors and predictions is None:
         raise AnnotextError("extend needs a predictor: give --predictor, or --predictions of an earlier run")
     written = [*output_paths(file, output), *(p for p in (predictions if predictors else None, report) if p)]
-    read = [annotations, *paths, *([predictions] if not predictors else []), options.file]
+    read = [annotations, *paths, *([predictions] if not predictors else []), path_of(options.file)]
     read += [calibration_file(p) for p in (calibration, *paths)]
     if unlabelled is not None:
-        read.append(unlabelled.detections)
+        read.append(path_of(unlabelled.detections))
     check_outputs(written, read, force)
     whole = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad)
     detections = None if whole is None else whole.detections

@@ -20,6 +20,7 @@ from annotext.core.predictions import Predictions, PredictorIdentity
 from annotext.formats.annotations.detections import Detections
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.outputs import check_output
+from annotext.formats.files.paths import AnyPath, paths_of
 from annotext.formats.files.predictions import write_predictions
 from annotext.predictors.load import load_predictor
 from annotext.predictors.pipeline import predict as ask
@@ -27,6 +28,9 @@ from annotext.predictors.predictor import Predictor
 from annotext.predictors.tta import PASSES, AugmentedPredictor
 from annotext.workflows.skipped import skipped_lines
 from annotext.workflows.unlabelled import UnlabelledOptions
+
+# A loaded predictor, or where one is.
+AnyPredictor = AnyPath | Predictor
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,10 @@ _NOT_ASKED = {"without_keypoints": "without labelled keypoints", "crowd": "crowd
 
 
 def predict(
-    annotations: Path,
-    images: Path,
-    predictors: Sequence[Path | Predictor],
-    output: Path,
+    annotations: AnyPath,
+    images: AnyPath,
+    predictors: AnyPredictor | Sequence[AnyPredictor],
+    output: AnyPath,
     *,
     passes: Collection[str] = (),
     unlabelled: UnlabelledOptions | None = None,
@@ -112,9 +116,11 @@ def predict(
     them. Raises InputError or AnnotextError for what is wrong, before anything is
     predicted where it can be known.
     """
+    annotations, images, output = paths_of([annotations, images, output])
+    predictors = predictors_of(predictors)
     inputs = [annotations, *(p for p in predictors if isinstance(p, Path))]
     if unlabelled is not None and unlabelled.detections is not None:
-        inputs.append(unlabelled.detections)
+        inputs.append(Path(unlabelled.detections))
     check_output(output, force=force, inputs=inputs)
     file = read_annotations(annotations, skip_bad=skip_bad)
     detections = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad).detections
@@ -187,6 +193,12 @@ def predict_people(
     if detections is not None:
         people = joined(people, detections.people)
     return ask(load_predictors(predictors, passes), people, images, on_bad=on_bad, progress=progress)
+
+
+def predictors_of(given: AnyPredictor | Sequence[AnyPredictor]) -> list[Path | Predictor]:
+    """The predictors that were given; one alone need not stand in a list."""
+    several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    return [Path(p) if isinstance(p, str) else p for p in several]
 
 
 def people_to_ask(poses: Poses, *, unlabelled: bool) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ import orjson
 
 from annotext import __version__
 from annotext.core.errors import InputError
+from annotext.formats.files.paths import AnyPath
 from annotext.synth.sets import SETS, Chunk, Made, SetKind, chunks, document, make_chunk, truth_document
 
 LAYOUT = "annotext-synth/1"
@@ -78,9 +79,9 @@ class SynthReport:
 
 
 def synthesise(
-    out: Path,
+    out: AnyPath,
     people: int,
-    seed: int,
+    seed: int = 0,
     *,
     sets: Sequence[str] = ALL_SETS,
     harder: bool = False,
@@ -94,6 +95,7 @@ def synthesise(
     folder appears when it is complete. Raises InputError for a bad number or set, or if `out` exists and `force` is not
     given, or is given and the folder was not made by this function.
     """
+    out = Path(out)
     _check(out, people, seed, sets, workers, force=force)
     target = out.resolve()
     half_done, replaced = (target.with_name(target.name + end) for end in (".tmp", ".old.tmp"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from annotext.formats.files.paths import AnyPath, paths_of
 from annotext.formats.files.recipe import find_recipe, read_recipe
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ class TrainReport:
 
 
 def train_student(
-    recipe: str,
-    out: Path,
+    recipe: AnyPath,
+    out: AnyPath,
     *,
-    roots: Mapping[str, Path],
-    teachers: Mapping[str, Path] | None = None,
-    unpickle: Collection[Path] = (),
+    roots: Mapping[str, AnyPath] | None = None,
+    teachers: Mapping[str, AnyPath] | None = None,
+    unpickle: AnyPath | Collection[AnyPath] = (),
     check_images: Thoroughness = "sample",
     device: Device = "auto",
     resume: bool = False,
@@ -92,7 +93,7 @@ def train_student(
     check_images: which images are read before the first step, to see whether they are whole. Progress goes to `console`
     (stderr by default). Raises InputError or AnnotextError with everything that is wrong before the first step.
     """
-    path = find_recipe(recipe)
+    path = find_recipe(str(recipe))
     checked = read_recipe(path)
     # A recipe's errors need no torch; only now the heavy room is entered.
     from annotext.evaluation.validation import judge
@@ -100,11 +101,11 @@ def train_student(
 
     trained = train(
         checked,
-        out,
+        Path(out),
         source=str(path),
-        roots=roots,
-        teachers=teachers,
-        unpickle=unpickle,
+        roots=_paths(roots),
+        teachers=_paths(teachers),
+        unpickle=paths_of(unpickle),
         check_images=check_images,
         device=device,
         resume=resume,
@@ -131,12 +132,12 @@ def train_student(
 
 
 def dry_run_student(
-    recipe: str,
-    out: Path,
+    recipe: AnyPath,
+    out: AnyPath,
     *,
-    roots: Mapping[str, Path],
-    teachers: Mapping[str, Path] | None = None,
-    unpickle: Collection[Path] = (),
+    roots: Mapping[str, AnyPath] | None = None,
+    teachers: Mapping[str, AnyPath] | None = None,
+    unpickle: AnyPath | Collection[AnyPath] = (),
     check_images: Thoroughness = "sample",
     device: Device = "auto",
     resume: bool = False,
@@ -145,23 +146,27 @@ def dry_run_student(
 ) -> PreflightReport:
     """What `train_student` would do with the same arguments, up to the first step: everything is read and checked, some
     steps are timed, and one batch is drawn. Writes preflight.png and preflight.json into `out`, nothing else."""
-    path = find_recipe(recipe)
+    path = find_recipe(str(recipe))
     checked = read_recipe(path)
     from annotext.training.run.train import dry_run
 
     return dry_run(
         checked,
-        out,
+        Path(out),
         source=str(path),
-        roots=roots,
-        teachers=teachers,
-        unpickle=unpickle,
+        roots=_paths(roots),
+        teachers=_paths(teachers),
+        unpickle=paths_of(unpickle),
         check_images=check_images,
         device=device,
         resume=resume,
         force=force,
         console=console or Console(stderr=True),
     )
+
+
+def _paths(named: Mapping[str, AnyPath] | None) -> dict[str, Path]:
+    return {name: Path(path) for name, path in (named or {}).items()}
 
 
 def _measured(evaluated: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from annotext.core.additions import Additions, Source, put
 from annotext.core.errors import AnnotextError, InputError
 from annotext.core.policy import Policy
 from annotext.core.predictions import Predictions
-from annotext.core.pseudo_labels import MIN_POINTS, WholePoses, decide_whole
+from annotext.core.pseudo_labels import MIN_POINTS, PseudoLabelDecisions, decide_pseudo_labels
 from annotext.formats.annotations.detections import DEFAULT_MIN_DETECTION, Detections, read_detections
 from annotext.formats.annotations.read import AnnotationFile
+from annotext.formats.files.paths import AnyPath
 from annotext.formats.files.predictions import read_predictions_header
 from annotext.formats.overlay.pseudo_labels import Unlabelled
 
@@ -32,7 +33,7 @@ class UnlabelledOptions:
     score of it. min_points: people with fewer points that are sure enough stay empty.
     """
 
-    detections: Path | None = None
+    detections: AnyPath | None = None
     min_detection: float = DEFAULT_MIN_DETECTION
     min_points: int = MIN_POINTS
 
@@ -66,10 +67,10 @@ class WholeLabelling:
     ) -> LabelledWhole:
         """What the people of `file` without labels gain, and those of the detections."""
         rows = np.flatnonzero(~file.poses.has_keypoints & ~file.poses.crowd)
-        here = decide_whole(file.poses.take(rows), said, added, policy, min_points=self.min_points)
+        here = decide_pseudo_labels(file.poses.take(rows), said, added, policy, min_points=self.min_points)
         found = None
         if self.detections is not None:
-            found = decide_whole(self.detections.people, said, added, policy, min_points=self.min_points)
+            found = decide_pseudo_labels(self.detections.people, said, added, policy, min_points=self.min_points)
         return LabelledWhole(self, rows, here, found)
 
 
@@ -79,8 +80,8 @@ class LabelledWhole:
 
     how: WholeLabelling
     rows: NDArray[np.intp]
-    here: WholePoses
-    found: WholePoses | None
+    here: PseudoLabelDecisions
+    found: PseudoLabelDecisions | None
 
     def among(self, additions: Additions) -> Additions:
         """`additions` of all people of the file, with what these get."""
@@ -148,7 +149,7 @@ _LEFT_OUT = {
 }
 
 
-def _people(whole: WholePoses) -> dict[str, int]:
+def _people(whole: PseudoLabelDecisions) -> dict[str, int]:
     estimated = np.concatenate([whole.own.source, whole.added.source], axis=1) != Source.NONE
     labelled = int(estimated.any(axis=1).sum())
     empty = int(whole.left_empty.sum())

@@ -12,7 +12,7 @@ from annotext.core.additions import Additions, Decision, Reason, Source, put
 from annotext.core.policy import Policy
 from annotext.core.poses import Poses, joined
 from annotext.core.predictions import Predictions, PredictorIdentity
-from annotext.core.pseudo_labels import WholePoses, decide_whole
+from annotext.core.pseudo_labels import PseudoLabelDecisions, decide_pseudo_labels
 from annotext.core.skeletons import COCO17, UNION21
 
 ADDED = UNION21.missing_from(COCO17)
@@ -32,9 +32,9 @@ def said_of(poses: Poses, sure: list[int]) -> Predictions:
     return Predictions(STUDENT, UNION21, poses.ids, tuple(poses.file_names()), xy, score)
 
 
-def decided(sure: list[int], poses: Poses | None = None, min_points: int = 10) -> WholePoses:
+def decided(sure: list[int], poses: Poses | None = None, min_points: int = 10) -> PseudoLabelDecisions:
     poses = unlabelled_people(len(sure)) if poses is None else poses
-    return decide_whole(poses, [said_of(poses, sure)], ADDED, Policy(min_score=0.3), min_points=min_points)
+    return decide_pseudo_labels(poses, [said_of(poses, sure)], ADDED, Policy(min_score=0.3), min_points=min_points)
 
 
 def test_every_keypoint_comes_from_the_predictor_none_from_labels() -> None:
@@ -77,14 +77,14 @@ def test_crowds_gain_nothing() -> None:
 def test_a_person_no_predictor_saw_is_not_one_left_empty() -> None:
     poses = unlabelled_people(2)
     said = said_of(poses, [21, 21])
-    whole = decide_whole(poses, [said.take(poses.ids[:1])], ADDED, Policy(), min_points=10)
+    whole = decide_pseudo_labels(poses, [said.take(poses.ids[:1])], ADDED, Policy(), min_points=10)
     assert not whole.left_empty.any()
     assert (whole.own.reason[1] == Reason.NOT_PREDICTED).all()
 
 
 def test_people_with_labels_are_refused() -> None:
     with pytest.raises(ValueError, match="have labels"):
-        decide_whole(random_people(COCO17, 5), [], ADDED, Policy(), min_points=10)
+        decide_pseudo_labels(random_people(COCO17, 5), [], ADDED, Policy(), min_points=10)
 
 
 def test_additions_put_in_stand_in_their_rows_and_leave_the_others() -> None:

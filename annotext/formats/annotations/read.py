@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.additions import Additions
+from annotext.core.additions import Additions, to_frame
 from annotext.core.errors import InputError, Problem
 from annotext.core.poses import Poses
 from annotext.core.skeleton import Skeleton
@@ -21,6 +21,9 @@ from annotext.formats.annotations.records import Faults, Kind
 from annotext.formats.files.jsonio import kind_of, read_json
 from annotext.formats.files.skeletons import known_skeletons
 from annotext.formats.overlay.pseudo_labels import PseudoLabels
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _FORMATS = "a COCO or Halpe file (an object with images, annotations, categories) or an MPII file (a list of records)"
 
@@ -54,6 +57,11 @@ class AnnotationFile:
     skipped: tuple[Problem, ...] = ()
     image_ids: tuple[int | str, ...] = ()
     pseudo: PseudoLabels | None = None
+
+    def to_frame(self) -> DataFrame:
+        """A pandas table, one row per person and keypoint: image, id, keypoint, x, y, v, source, score, radius,
+        decision; see `core.additions.to_frame`."""
+        return to_frame(self.poses, self.additions)
 
 
 def header_path(path: str | Path) -> Path:
