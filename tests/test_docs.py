@@ -34,7 +34,6 @@ PRIVATE_WORDS = {
     r"habits?": "annotation convention",
     r"judged?|judges": "evaluate",
     r"(?:is|are) worth|what (?:\w+ ){1,4}worth": "calibrated score, how much error it removes",
-    r"nobody labelled, ": "pseudo-labels",
 }
 
 
@@ -119,6 +118,8 @@ def test_python_names_in_a_document_exist(document: Path) -> None:
         modules = (ROOT.joinpath(*parts[:n]).with_suffix(".py") for n in range(len(parts), 1, -1))
         module = next((m for m in modules if m.exists()), None)
         if module is None:
+            is_module = (PACKAGE / parts[1]).is_dir() and not ROOT.joinpath(*parts).is_dir()
+            assert not is_module, f"{document.name} names {name}"
             continue  # a key such as `info.annotext.added`, or a package
         rest = parts[len(module.relative_to(ROOT).parts) :]
         if rest:
