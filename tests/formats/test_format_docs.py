@@ -30,12 +30,12 @@ def test_the_example_of_a_corrections_file_does_what_the_document_says(tmp_path:
     lines, block = (re.search(rf"<!-- golden: {p} -->\n```json\n(.*?)```", text, re.DOTALL) for p in ("lines", "block"))
     assert lines
     assert block
-    (tmp_path / "said.jsonl").write_text(lines[1])
-    said = read_corrections([tmp_path / "said.jsonl"], kind="coco")
-    assert b"".join(correction_line(c, "coco") for c in said).decode() == lines[1]
+    (tmp_path / "corrections.jsonl").write_text(lines[1])
+    corrections = read_corrections([tmp_path / "corrections.jsonl"], kind="coco")
+    assert b"".join(correction_line(c, "coco") for c in corrections).decode() == lines[1]
     apply(
         (Path(__file__).parent / "overlay" / "golden_extended_coco.json"),
-        [tmp_path / "said.jsonl"],
+        [tmp_path / "corrections.jsonl"],
         tmp_path / "out.json",
     )
     written = json.loads((tmp_path / "out.json").read_text())["annotations"][0]["annotext"]
