@@ -200,12 +200,12 @@ def simulate_review(
     people = np.flatnonzero(found.points.any(axis=1))
     if not found.wrong.any():
         raise InputError.single(truth, "", "says that no added point is wrong: there is nothing to remove")
-    at_stake = ReviewValue(
+    values = ReviewValue(
         found.points,
-        np.where(found.points, review.at_stake.wrong, 0.0),
-        np.where(found.points, review.at_stake.error, 0.0),
+        np.where(found.points, review.values.wrong, 0.0),
+        np.where(found.points, review.values.error, 0.0),
     )
-    review = OpenReview(**{**vars(review), "at_stake": at_stake})
+    review = OpenReview(**{**vars(review), "values": values})
     orders = {s: review.order(s, seed) for s in strategies}
     randoms = [review.order(Strategy.RANDOM, seed + 1 + i) for i in range(seeds)]
     counts = _Counts(found, review.poses.image_index)
@@ -293,11 +293,11 @@ def _judge(review: OpenReview, truth: Path) -> tuple[NDArray[np.float64], NDArra
     known = [c for c, k in enumerate(additions.keypoints) if k not in lacking]
     state[:, known] = whole.visibility[:, whole.skeleton.indices(additions.keypoints[c] for c in known)]
     true[rows < 0], state[rows < 0] = np.nan, 0
-    judged = review.at_stake.points & (rows >= 0)[:, None]
+    judged = review.values.points & (rows >= 0)[:, None]
     judged &= np.array([k not in lacking for k in additions.keypoints])
     size = _true_sizes(whole, review.size, rows)
     notes = [f"the truth does not label {', '.join(lacking)}: left out"] if lacking else []
-    missing = int((review.at_stake.points.any(axis=1) & (rows < 0)).sum())
+    missing = int((review.values.points.any(axis=1) & (rows < 0)).sum())
     if missing:
         notes.append(f"{missing} people with added points are not in the truth: left out")
     found = TrueErrors.of(judged, additions.xy, true, size, tolerances(review.file, size))
