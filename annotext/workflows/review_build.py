@@ -100,8 +100,8 @@ def build_review(
     """Build the dataset of an extended file: one sample per image that people stand in.
 
     images: folder that the file's image names are relative to. name: of the dataset; the file's stem where it is left
-    out. overwrite: replace a dataset of that name; decisions do not live in it and are shown again. predictions: what
-    predictors said about the file, for disagreement. queue: a queue file of it (docs/queue.md), whose people get a view
+    out. overwrite: replace a dataset of that name; decisions do not live in it and are shown again. predictions: of the
+    file, by any predictors, for disagreement. queue: a queue file of it (docs/queue.md), whose people get a view
     of their own. audit: how many predicted, written points the random audit has, drawn by `seed` without replacement.
 
     Raises InputError or AnnotextError, before a database is touched: a file that is not extended, images that are not

@@ -28,7 +28,7 @@ _AUGMENTED = ("flip", "shift")
 
 
 def add_limits(keypoints: Sequence[str], header: Mapping[str, Any]) -> NDArray[np.float64]:
-    """(A,) the score from which up each keypoint is added unseen, by an extended file's header; NaN where none is said.
+    """(A,) the score from which up each keypoint is added unseen, by the file's header; NaN where it names none.
 
     header: `AnnotationFile.header`. No limit: uncalibrated, or no score meets the target.
     """

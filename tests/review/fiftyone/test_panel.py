@@ -129,9 +129,9 @@ def test_the_queue_of_a_keypoint_counts_only_it() -> None:
 
 
 def test_a_decision_says_what_was_looked_at() -> None:
-    said = corrected()
-    assert said.old is not None
-    assert (said.verdict, said.old.x, said.old.y, said.old.v, said.new) == (Verdict.ACCEPT, 50.0, 50.0, 1, None)
+    made = corrected()
+    assert made.old is not None
+    assert (made.verdict, made.old.x, made.old.y, made.old.v, made.new) == (Verdict.ACCEPT, 50.0, 50.0, 1, None)
 
 
 def test_a_moved_point_is_kept_to_a_hundredth_of_a_pixel() -> None:
@@ -159,8 +159,8 @@ def test_a_point_outside_the_image_is_not_accepted_but_may_be_absent() -> None:
 
 
 def test_a_point_without_an_estimate_can_be_placed() -> None:
-    said = corrected(keypoint="pelvis", verdict="move", new=[10, 20, 2], seen=None)
-    assert (said.old, said.new.x) == (None, 10.0)
+    made = corrected(keypoint="pelvis", verdict="move", new=[10, 20, 2], seen=None)
+    assert (made.old, made.new.x) == (None, 10.0)
 
 
 @pytest.mark.parametrize(

@@ -192,8 +192,8 @@ def test_who_lacks_the_extended_files_folder_keeps_a_journal_elsewhere(
     sample, person, _ = service.queue(dataset.view())["rows"][0]
     p = service.people([(sample, person)], None)[0]
     point = p["points"][p["ask"][0]]
-    said = {"id": "d" * 32, "sample": sample, "person": person, "keypoint": p["ask"][0], "verdict": "reject"}
-    service.decide([{**said, "seen": [point["x"], point["y"]]}])
+    decision = {"id": "d" * 32, "sample": sample, "person": person, "keypoint": p["ask"][0], "verdict": "reject"}
+    service.decide([{**decision, "seen": [point["x"], point["y"]]}])
     assert [c.id for c in read_journals(tmp_path / "mine")[0]] == ["d" * 32]
     monkeypatch.delenv(JOURNAL)
     assert [c.id for c in decisions(dataset)] == ["d" * 32]  # the others see it in the database
@@ -247,8 +247,8 @@ def decide_one(port: int, number: int) -> str:
     shown = post(port, "people", {"people": [[sample, person]]})[0]
     keypoint = next(k for k in shown["ask"] if k not in shown["mine"])
     point = shown["points"][keypoint]
-    said = {"id": f"{number:032x}", "sample": sample, "person": person, "keypoint": keypoint, "verdict": "accept"}
-    return post(port, "decide", {"decisions": [{**said, "seen": [point["x"], point["y"]]}]})["saved"][0]
+    decision = {"id": f"{number:032x}", "sample": sample, "person": person, "keypoint": keypoint, "verdict": "accept"}
+    return post(port, "decide", {"decisions": [{**decision, "seen": [point["x"], point["y"]]}]})["saved"][0]
 
 
 def addresses(process: subprocess.Popen[str]) -> set[tuple[str, int]]:
@@ -283,10 +283,10 @@ def test_decisions_are_the_command_lines_reviewers_and_ctrl_c_ends_quietly(opene
     assert browser.getresponse().status == 200
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    decision, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "Traceback" not in said
-    assert f"http://{LOOPBACK}:{port}/datasets/opened?view=worst-first&workspace=review" in said
+    assert "Traceback" not in decision
+    assert f"http://{LOOPBACK}:{port}/datasets/opened?view=worst-first&workspace=review" in decision
     assert [(c.id, c.reviewer) for c in read_journals(journal_folder(extended))[0]] == saved
     assert not list(extended.parent.glob("annotext-plugins-*"))
     _, alive = psutil.wait_procs(children, timeout=30)
