@@ -10,9 +10,10 @@ import numpy as np
 from dots import coco_document
 from numpy.typing import NDArray
 from reviewers import added_people
+from taught import mpii_document
 
 from annotext.core.additions import Additions, Decision, Reason, Source
-from annotext.core.skeletons import COCO17, UNION21
+from annotext.core.skeletons import COCO17, MPII16, UNION21
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.overlay.write import write_extended
 from annotext.workflows.synth import synthesise
@@ -20,17 +21,25 @@ from annotext.workflows.synth import synthesise
 LIMIT = 0.8
 
 
-def write_extended_people(folder: Path, n: int = 12, seed: int = 0) -> Path:
-    """`extended.json` of N people on black `images` of 640 x 480; what it was extended from is `people.json`."""
+def write_extended_people(
+    folder: Path, n: int = 12, seed: int = 0, kind: str = "coco", images: int = 4, unlimited: int = 0
+) -> Path:
+    """`extended.json` of N people on black `images` of 640 x 480; what it was extended from is `people.json`.
+
+    unlimited: how many of the last added keypoints have no limit.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    grown, additions = added_people(seed, n)
-    poses = grown.to(COCO17)
+    skeleton, crowds = (COCO17, 0.1) if kind == "coco" else (MPII16, 0.0)
+    grown, additions = added_people(seed, n, skeleton, images, crowds)
+    poses = grown.to(skeleton)
     (folder / "images").mkdir()
     for image in poses.images:
         assert cv2.imwrite(str(folder / "images" / image.file_name), np.zeros((480, 640, 3), np.uint8))
-    (folder / "people.json").write_text(json.dumps(coco_document(poses)))
+    document = coco_document(poses) if kind == "coco" else mpii_document(poses)
+    (folder / "people.json").write_text(json.dumps(document))
     file = read_annotations(folder / "people.json")
-    limits = {k: {"add_from": LIMIT, "ask_from": 0.5} for k in additions.keypoints}
+    limited = additions.keypoints[: len(additions.keypoints) - unlimited]
+    limits = {k: {"add_from": LIMIT, "ask_from": 0.5} for k in limited}
     write_extended(file, additions, {"policy": {"limits": limits}}, folder / "extended.json", force=True)
     return folder / "extended.json"
 

@@ -1,4 +1,4 @@
-"""What reviewers say in tests: single decisions, and random ones of several people."""
+"""What reviewers decide in tests: single decisions, and random ones of several people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from people import random_people
 
 from annotext.core.additions import PER_POINT, Additions, Decision, Reason, Source, default_decision
 from annotext.core.poses import Poses
+from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import COCO17, UNION21
 from annotext.review.decisions.correction import Correction, Point, Verdict
 
@@ -20,7 +21,7 @@ WHO = ("ann", "bob", "cleo")
 
 def correction(number: int = 1, verdict: Verdict = Verdict.ACCEPT, **changes: Any) -> Correction:
     """Ann's decision on the pelvis of person 1 at (30.13, 40.5), `number` seconds past ten."""
-    said = {
+    known = {
         "id": f"{number:032x}",
         "person": 1,
         "image": "a/one.jpg",
@@ -31,14 +32,18 @@ def correction(number: int = 1, verdict: Verdict = Verdict.ACCEPT, **changes: An
         "reviewer": "ann",
         "time": f"2026-01-31T10:{number // 60:02d}:{number % 60:02d}Z",
     }
-    return Correction(**{**said, **changes})
+    return Correction(**{**known, **changes})
 
 
-def added_people(seed: int = 0, n: int = 12) -> tuple[Poses, Additions]:
-    """N people of COCO's 17 keypoints and what was added to them: points of every kind, and none."""
+def added_people(
+    seed: int = 0, n: int = 12, skeleton: Skeleton = COCO17, images: int = 4, crowds: float = 0.1
+) -> tuple[Poses, Additions]:
+    """N people of COCO's 17 keypoints (or another skeleton's) and what was added to them: points of every kind, and
+    none."""
     rng = np.random.default_rng(seed)
-    poses = random_people(COCO17, n=n, images=4, seed=seed)
-    shape = (n, len(ADDED))
+    poses = random_people(skeleton, n=n, images=images, seed=seed, crowds=crowds)
+    added = UNION21.missing_from(skeleton)
+    shape = (n, len(added))
     takes = (poses.has_keypoints & ~poses.crowd)[:, None]
     visibility = np.where(takes, rng.integers(0, 3, shape), 0).astype(np.uint8)
     estimated = ((visibility > 0) | (rng.random(shape) < 0.7)) & takes
@@ -51,7 +56,7 @@ def added_people(seed: int = 0, n: int = 12) -> tuple[Poses, Additions]:
     corner, side = poses.bbox_xywh[:, None, :2], poses.bbox_xywh[:, None, 2:]
     xy = np.round(np.clip(corner + rng.random((*shape, 2)) * side, 0, 450), 2)
     additions = Additions(
-        ADDED,
+        added,
         np.where(estimated[..., None], xy, np.nan),
         visibility,
         source,
@@ -78,7 +83,7 @@ def random_corrections(poses: Poses, additions: Additions, seed: int, n: int = 4
     rng = np.random.default_rng(seed)
     files = poses.file_names()
     people = rng.choice(len(poses), size=max(1, len(poses) // 2), replace=False)
-    said = []
+    decisions = []
     for number in range(n):
         i, j = int(rng.choice(people)), int(rng.integers(len(additions.keypoints)))
         x, y = additions.xy[i, j].tolist()
@@ -89,8 +94,8 @@ def random_corrections(poses: Poses, additions: Additions, seed: int, n: int = 4
         to_x, to_y = np.round(np.clip(np.array(at) + rng.normal(size=2) * 3, 0, 470), 2).tolist()
         changes = {"person": int(poses.ids[i]), "image": files[i], "keypoint": additions.keypoints[j], "old": old}
         new = Point(to_x, to_y, int(rng.integers(1, 3))) if verdict == Verdict.MOVE else None
-        said.append(correction(number, verdict, **changes, new=new, reviewer=str(rng.choice(WHO))))
-    return [replace(c, id=f"{1000 * seed + n:032x}") for n, c in enumerate(said)]
+        decisions.append(correction(number, verdict, **changes, new=new, reviewer=str(rng.choice(WHO))))
+    return [replace(c, id=f"{1000 * seed + n:032x}") for n, c in enumerate(decisions)]
 
 
 def undone(corrections: Sequence[Correction]) -> list[Correction]:

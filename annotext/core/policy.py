@@ -26,9 +26,9 @@ DEFAULT_TARGET_ERROR = 0.05
 DEFAULT_ASK_FROM = 0.5
 
 # An uncalibrated point below this score is kept as a candidate and not written as a label. Such scores mean something
-# else for each model; the default only cuts where most points are wrong. Measured by benchmarks/real_models.py on 551
-# real COCO persons (right = within 0.2 torso of the label): EfficientPose I .591 right of all, .804 at or above .3,
-# .237 below; simplepose .833, .887, .40.
+# else for each model; the default only cuts where most points are wrong. Measured by benchmarks/studies/real_models.py
+# on 551 real COCO persons (right = within 0.2 torso of the label): EfficientPose I .591 right of all, .804 at or above
+# .3, .237 below; simplepose .833, .887, .40.
 DEFAULT_MIN_SCORE = 0.3
 
 # A derived point follows from two human labels; on MPII val 99.9 % (pelvis) and 99.7 % (thorax) lie within 0.1 head

@@ -1,1 +1,1 @@
-"""Review sessions. The only room that knows fiftyone; nothing stands here yet."""
+"""Review: reviewers' decisions and what becomes of them, and the review sessions in FiftyOne."""

@@ -107,11 +107,11 @@ def apply(
     skip_bad: bool = False,
     force: bool = False,
 ) -> ApplyReport:
-    """Write `output`: the extended file with all that the corrections files say.
+    """Write `output`: the extended file with all decisions of the corrections files.
 
     What was decided in the file before is taken back first: the result is the same whether the decisions are applied at
     once or in steps, to the file as it was extended or to a corrected one. report: where to write the report as JSON.
-    take_back: points decided in the file of which no correction speaks any more become what they were. skip_bad: leave
+    take_back: points decided in the file that no correction is about any more become what they were. skip_bad: leave
     out faulty records and lines, and list them.
 
     All outputs are checked before work starts. Raises InputError for what is malformed, for earlier decisions that
@@ -127,26 +127,26 @@ def apply(
     written = [*output_paths(file, output), *([report] if report else [])]
     for path in written:
         check_output(path, force=force, inputs=[*read, *(p for p in written if p is not path)])
-    said = load_corrections(corrections, skip_bad=skip_bad, kind=file.kind)
+    loaded = load_corrections(corrections, skip_bad=skip_bad, kind=file.kind)
     revision = apply_corrections(
-        file.poses, file.additions, said.corrections, input_sha256=str(file.header.get("input_sha256", ""))
+        file.poses, file.additions, loaded.corrections, input_sha256=str(file.header.get("input_sha256", ""))
     )
-    _refuse_losses(file.path, file.header, revision.findings, len(said.corrections), take_back=take_back)
-    header = {"corrections": [f.to_dict() for f in said.files]}
+    _refuse_losses(file.path, file.header, revision.findings, len(loaded.corrections), take_back=take_back)
+    header = {"corrections": [f.to_dict() for f in loaded.files]}
     write_revised(file, revision.additions, header, output, force=force, inputs=read)
     reviewed = np.asarray(revision.additions.review != None)  # noqa: E711
     result = ApplyReport(
         input=str(extended),
         output=str(output),
-        corrections=said.files,
-        decisions=len(said.corrections),
-        notes=sum(c.verdict == Verdict.NOTE for c in said.corrections),
+        corrections=loaded.files,
+        decisions=len(loaded.corrections),
+        notes=sum(c.verdict == Verdict.NOTE for c in loaded.corrections),
         people=int(reviewed.any(axis=1).sum()),
         points=int(reviewed.sum()),
         counts=revision.counts,
         reviewers=_by_reviewer(revision.additions),
         findings=revision.findings,
-        skipped=(*file.skipped, *said.skipped),
+        skipped=(*file.skipped, *loaded.skipped),
     )
     if report is not None:
         write_json(result.to_dict(), report, force=force, inputs=read, indent=True)

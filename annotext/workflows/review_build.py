@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 from rich.markup import escape
 
-from annotext.core.additions import Additions, Decision, Source
+from annotext.core.additions import Additions, Decision
 from annotext.core.errors import InputError, Problem
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions
@@ -22,13 +22,13 @@ from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.jsonio import no_collecting
 from annotext.formats.files.predictions import read_predictions, read_predictions_header
 from annotext.predictors.images import find_missing, image_path, pointer_to, used_images
-from annotext.review.decisions.doubt import add_limits, below_limit, disagreement, to_review
+from annotext.review.decisions.doubt import add_limits, disagreement, open_points, predicted
 from annotext.review.decisions.journal import journal_folder
 from annotext.review.decisions.plausibility import codes, find_issues
 from annotext.review.decisions.queue_file import QueuedPerson, read_queue
 from annotext.review.fiftyone.build import build_dataset, check_name
 from annotext.review.fiftyone.database import connect
-from annotext.review.fiftyone.documents import Shown
+from annotext.review.fiftyone.documents import DatasetContent
 from annotext.review.fiftyone.store import refresh
 
 # Points of the random audit unless asked otherwise: 100 tell an error rate of 5 % to within 1.6 and 11.3 % (95 %,
@@ -100,8 +100,8 @@ def build_review(
     """Build the dataset of an extended file: one sample per image that people stand in.
 
     images: folder that the file's image names are relative to. name: of the dataset; the file's stem where it is left
-    out. overwrite: replace a dataset of that name; decisions do not live in it and are shown again. predictions: what
-    predictors said about the file, for disagreement. queue: a queue file of it (docs/queue.md), whose people get a view
+    out. overwrite: replace a dataset of that name; decisions do not live in it and are shown again. predictions: of the
+    file, by any predictors, for disagreement. queue: a queue file of it (docs/queue.md), whose people get a view
     of their own. audit: how many predicted, written points the random audit has, drawn by `seed` without replacement.
 
     Raises InputError or AnnotextError, before a database is touched: a file that is not extended, images that are not
@@ -112,17 +112,17 @@ def build_review(
     if file.additions is None or file.header is None:
         raise InputError.single(extended, "", "is not an extended file", "annotext extend makes one")
     paths, sizes, notes = _images(file, images)
-    said = _predictions(file, predictions)
+    found = _predictions(file, predictions)
     queued = None if queue is None else _queued(file, queue)
     additions = file.additions
-    poses = _with_whole_poses(file)
+    poses = _with_pseudo_labels(file)
     limits = add_limits(additions.keypoints, file.header)
     drawn = _draw(additions, audit, seed)
-    shown = Shown(
+    content = DatasetContent(
         poses=poses,
         additions=additions,
         limits=limits,
-        disagreement=disagreement(poses, additions, said),
+        disagreement=disagreement(poses, additions, found),
         issues=find_issues(poses, additions),
         audit=_in_skeleton(poses, additions, drawn),
         images=paths,
@@ -131,12 +131,14 @@ def build_review(
         queue=queued,
     )
     name = extended.stem if name is None else name
-    info = _info(file, additions.keypoints, images, shown, seed)
+    info = _info(file, additions.keypoints, images, content, seed)
 
     fo = connect()
     check_name(name, overwrite=overwrite, fo=fo)
     with progress("building") if progress is not None else nullcontext() as counted:
-        dataset, views = build_dataset(name, shown, info, overwrite=overwrite, audit_seed=seed, fo=fo, progress=counted)
+        dataset, views = build_dataset(
+            name, content, info, overwrite=overwrite, audit_seed=seed, fo=fo, progress=counted
+        )
     refresh(dataset)
     return ReviewBuildReport(
         dataset=name,
@@ -145,7 +147,7 @@ def build_review(
         people=len(poses),
         to_review=int(dataset.sum("to_review")),
         points=_points(additions, limits),
-        findings=codes(shown.issues),
+        findings=codes(content.issues),
         views={view: len(dataset.load_saved_view(view)) for view in views},
         audit=int(drawn.sum()),
         seed=seed,
@@ -193,18 +195,18 @@ _ORIENTATION = 0x0112
 
 
 def _predictions(file: AnnotationFile, paths: Sequence[Path]) -> list[Predictions]:
-    """What all predictors said. Raises InputError for a file of predictions about another annotation file."""
+    """What all predictors predicted. Raises InputError for a file of predictions about another annotation file."""
     assert file.header is not None
-    problems, said = [], []
+    problems, found = [], []
     for path in paths:
         if read_predictions_header(path).input_sha256 != file.header.get("input_sha256"):
             hint = "predictions are of the file that was extended, as it was then"
             problems.append(Problem(str(path), "", f"was not predicted from the input of {file.path}", hint))
         else:
-            said += read_predictions(path)
+            found += read_predictions(path)
     if problems:
         raise InputError(problems)
-    return said
+    return found
 
 
 def _queued(file: AnnotationFile, path: Path) -> tuple[QueuedPerson, ...]:
@@ -224,8 +226,8 @@ def _queued(file: AnnotationFile, path: Path) -> tuple[QueuedPerson, ...]:
     return people
 
 
-def _with_whole_poses(file: AnnotationFile) -> Poses:
-    """The poses, with the points of people who were labelled whole."""
+def _with_pseudo_labels(file: AnnotationFile) -> Poses:
+    """The poses, with the pseudo-labels of people without labels."""
     if file.pseudo is None:
         return file.poses
     own = file.pseudo.own
@@ -238,8 +240,7 @@ def _with_whole_poses(file: AnnotationFile) -> Poses:
 
 def _draw(additions: Additions, count: int, seed: int) -> NDArray[np.bool_]:
     """(N, A) bool: `count` of the points that were predicted and added unseen, or all of them."""
-    predicted = (additions.source == Source.STUDENT) | (additions.source == Source.TEACHER)
-    may = additions.added & predicted & (additions.decision == Decision.ADD)
+    may = predicted(additions) & (additions.decision == Decision.ADD)
     drawn = np.zeros(may.shape, dtype=bool)
     places = np.argwhere(may)
     chosen = np.random.default_rng(seed).permutation(len(places))[:count]
@@ -254,13 +255,15 @@ def _in_skeleton(poses: Poses, additions: Additions, chosen: NDArray[np.bool_]) 
     return wide
 
 
-def _info(file: AnnotationFile, added: Sequence[str], images: Path, shown: Shown, seed: int) -> dict[str, Any]:
+def _info(
+    file: AnnotationFile, added: Sequence[str], images: Path, content: DatasetContent, seed: int
+) -> dict[str, Any]:
     """What `dataset.info["annotext"]` says."""
     assert file.header is not None
     path = file.path.resolve()
-    names = shown.poses.skeleton.keypoints
+    names = content.poses.skeleton.keypoints
     limits = add_limits(added, file.header)
-    drawn = [[int(shown.poses.ids[row]), names[k]] for row, k in np.argwhere(shown.audit).tolist()]
+    drawn = [[int(content.poses.ids[row]), names[k]] for row, k in np.argwhere(content.audit).tolist()]
     return {
         "extended": str(path),
         "extended_sha256": file.sha256,
@@ -280,8 +283,8 @@ def _points(additions: Additions, limits: NDArray[np.float64]) -> dict[str, dict
         "added": additions.added & (additions.decision == Decision.ADD),
         "asked": additions.asked,
         "withheld": additions.decision == Decision.WITHHOLD,
-        "below_limit": below_limit(additions, limits),
-        "to_review": to_review(additions, limits),
+        "below_limit": open_points(additions, limits, withheld=False, derived=True),
+        "to_review": open_points(additions, limits, derived=True),
     }
     sums = {what: chosen.sum(axis=0).tolist() for what, chosen in counted.items()}
     return {k: {what: sums[what][i] for what in counted} for i, k in enumerate(additions.keypoints)}

@@ -110,14 +110,10 @@ def _of_dataset(name: str) -> tuple[list[Correction], tuple[Problem, ...], Kind,
     from annotext.review.fiftyone.database import connect
 
     fo = connect()
-    if not fo.dataset_exists(name):
-        raise AnnotextError(
-            f"there is no dataset {name!r}; `annotext review status` lists them, and --journal EXTENDED collects "
-            "without one"
-        )
-    from annotext.review.fiftyone.store import decisions, journal_of, review_info
+    from annotext.review.fiftyone.store import decisions, find_dataset, journal_of, review_info
 
-    dataset = fo.load_dataset(name)
+    hint = "`annotext review status` lists them, and --journal EXTENDED collects without one"
+    dataset = find_dataset(name, fo, hint=hint)
     info = review_info(dataset)
     return decisions(dataset), read_journals(journal_of(info))[1], info["kind"], Path(info["extended"])
 

@@ -14,9 +14,8 @@ from annotext.review.decisions.journal import make_journal_folder
 from annotext.review.fiftyone import session
 from annotext.review.fiftyone.database import connect
 from annotext.review.fiftyone.service import REVIEWER
-from annotext.review.fiftyone.store import JOURNAL, journal_of, refresh
+from annotext.review.fiftyone.store import JOURNAL, find_dataset, journal_of, refresh, review_info
 
-INFO = "annotext"
 SETTINGS = {
     "FIFTYONE_SERVER": "1",  # this process is FiftyOne's server: it sees what others write
     "FIFTYONE_PLUGINS_CACHE_ENABLED": "true",  # else every key would load all plugins anew
@@ -52,30 +51,18 @@ def open_review(
     os.environ |= SETTINGS
     say("Starting FiftyOne…")
     fo = connect()
-    dataset = find(name, fo)
-    check_journal(dataset.info[INFO])
+    dataset = find_dataset(name, fo)
+    info = review_info(dataset)
+    check_journal(info)
     session.fit_grid(fo)
     refresh(dataset)  # what only the journals have is shown, too
-    info = dataset.info[INFO]
     for note in changes(info):
         say(f"[yellow]note:[/yellow] {note}")
-    with session.plugins_folder(session.users_plugins(fo)) as folder:
+    with session.plugins_folder(fo.config.plugins_dir) as folder:
         fo.config.plugins_dir = str(folder)
         url = session.address(dataset, port, session.save_workspace(dataset, fo), fo)
         session.serve(port, url, browser=browser, ready=lambda: say(_welcome(dataset, url, who, info)))
     say(f"Ended. Everything decided is in {journal_of(info)}; `annotext review status {name}` sums it up.")
-
-
-def find(name: str, fo: Any) -> Any:
-    """The dataset `name`. Raises AnnotextError if there is none, or annotext did not build it; names those it did."""
-    built = [n for n in fo.list_datasets() if INFO in (fo.load_dataset(n).info or {})]
-    if name in built:
-        return fo.load_dataset(name)
-    what = (
-        f"{name}: annotext did not build this dataset" if fo.dataset_exists(name) else f"there is no dataset {name!r}"
-    )
-    those = f"; there are {', '.join(built)}" if built else ""
-    raise AnnotextError(f"{what}{those}. `annotext review build EXTENDED --images DIR --name NAME` makes one")
 
 
 def check_journal(info: Mapping[str, Any]) -> None:
@@ -89,7 +76,7 @@ def check_journal(info: Mapping[str, Any]) -> None:
         )
 
 
-def changes(info: dict[str, Any]) -> list[str]:
+def changes(info: Mapping[str, Any]) -> list[str]:
     """What changed since the dataset was built, as sentences: the extended file, the images."""
     extended, notes = Path(info["extended"]), []
     try:
@@ -115,7 +102,7 @@ def login_name() -> str:
         return ""
 
 
-def _welcome(dataset: Any, url: str, who: str, info: dict[str, Any]) -> str:
+def _welcome(dataset: Any, url: str, who: str, info: Mapping[str, Any]) -> str:
     left = int(dataset.sum("to_review") or 0)
     return "\n".join(
         [

@@ -20,11 +20,11 @@ from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.outputs import check_output
 from annotext.formats.files.skeletons import known_skeletons
 from annotext.review.decisions.correction import Correction, standing
+from annotext.review.decisions.doubt import add_limits, open_points
 from annotext.review.decisions.files import read_corrections
 from annotext.review.decisions.queue import (
     ReviewValue,
     Strategy,
-    open_points,
     pose_features,
     queue,
     review_values,
@@ -40,13 +40,13 @@ SHOWN = 20
 class OpenReview:
     """An extended file and what of it could still be reviewed.
 
-    file: with additions. at_stake: rows as in `file.poses`. size: (N,) px. limit: (A,) the scores from which points
+    file: with additions. values: rows as in `file.poses`. size: (N,) px. limit: (A,) the scores from which points
     are added, NaN where the file names none. ranked: keypoints whose scores are only ranks. decided: points that the
     given corrections decided on. notes: what a person should know.
     """
 
     file: AnnotationFile
-    at_stake: ReviewValue
+    values: ReviewValue
     size: NDArray[np.float64]
     limit: NDArray[np.float64]
     ranked: tuple[str, ...]
@@ -75,9 +75,7 @@ class OpenReview:
         """All people with something to look at, next one first. features: see `queue`; default the pose alone."""
         if features is None:
             features = [pose_features(self.poses, self.inputs)]
-        return queue(
-            self.at_stake, strategy, score=self.additions.score, limit=self.limit, features=features, seed=seed
-        )
+        return queue(self.values, strategy, score=self.additions.score, limit=self.limit, features=features, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ def review_queue(
     if images is not None and strategy in (Strategy.EXPECTED_ERROR, Strategy.DIVERSE):
         from annotext.predictors.appearance import appearance
 
-        people = review.at_stake.people
+        people = review.values.people
         looks = appearance(review.poses.take(people), images, progress=progress)
         everybody = np.zeros((len(review.poses), looks.shape[1]))
         everybody[people] = looks
@@ -203,8 +201,8 @@ def review_queue(
         seed=seed,
         budget=budget,
         output=str(output) if output is not None else "",
-        chosen=_total(review.at_stake, rows),
-        of=_total(review.at_stake, order),
+        chosen=_total(review.values, rows),
+        of=_total(review.values, order),
         decided=review.decided,
         ranked=review.ranked,
         people=people,
@@ -225,9 +223,9 @@ def open_review(
         raise InputError.single(extended, "", "is not an extended file: nothing was added that could be reviewed", hint)
     points = open_points(file.additions, withheld=withheld)
     notes: list[str] = []
-    decided, strangers = _decided(file, read_corrections(corrections) if corrections else [])
-    if strangers:
-        notes.append(f"{strangers} decisions are on people or keypoints that this file has not")
+    decided, unknown = _decided(file, read_corrections(corrections) if corrections else [])
+    if unknown:
+        notes.append(f"{unknown} decisions are on people or keypoints that this file has not")
     known_before = int((points & decided).sum())
     points &= ~decided
     size = sizes(file.poses, inputs_of(file))
@@ -247,7 +245,7 @@ def open_review(
         file,
         review_values(file.additions, points, size, tolerances(file, size)),
         size,
-        _limits(file),
+        add_limits(file.additions.keypoints, file.header or {}),
         ranked,
         known_before,
         tuple(notes),
@@ -284,50 +282,41 @@ def _decided(file: AnnotationFile, corrections: Sequence[Correction]) -> tuple[N
     row = {int(i): r for r, i in enumerate(file.poses.ids)}
     column = {k: c for c, k in enumerate(file.additions.keypoints)}
     decided = np.zeros(file.additions.visibility.shape, dtype=bool)
-    strangers = 0
+    unknown = 0
     for person, keypoint in standing(corrections)[0]:
         if person in row and keypoint in column:
             decided[row[person], column[keypoint]] = True
         else:
-            strangers += 1
-    return decided, strangers
-
-
-def _limits(file: AnnotationFile) -> NDArray[np.float64]:
-    """(A,) from the header, NaN where it names none."""
-    assert file.additions is not None
-    policy = (file.header or {}).get("policy")
-    named = policy.get("limits", {}) if isinstance(policy, dict) else {}
-    said = [named.get(k, {}).get("add_from") if isinstance(named, dict) else None for k in file.additions.keypoints]
-    return np.array([float(v) if isinstance(v, int | float) else np.nan for v in said])
+            unknown += 1
+    return decided, unknown
 
 
 def _person(review: OpenReview, row: int) -> dict[str, Any]:
-    additions, at_stake = review.additions, review.at_stake
-    mine = np.flatnonzero(at_stake.points[row])
-    mine = mine[np.argsort(-at_stake.error[row, mine], kind="stable")]
+    additions, values = review.additions, review.values
+    mine = np.flatnonzero(values.points[row])
+    mine = mine[np.argsort(-values.error[row, mine], kind="stable")]
     return {
         "id": int(review.poses.ids[row]),
         "image": review.poses.images[review.poses.image_index[row]].file_name,
-        "expected_wrong": round(float(at_stake.wrong[row].sum()), 4),
-        "expected_error": round(float(at_stake.error[row].sum()), 4),
+        "expected_wrong": round(float(values.wrong[row].sum()), 4),
+        "expected_error": round(float(values.error[row].sum()), 4),
         "points": [
             {
                 "keypoint": additions.keypoints[c],
                 "decision": str(additions.decision[row, c]),
                 "score": round(float(additions.score[row, c]), 4),
-                "wrong": round(float(at_stake.wrong[row, c]), 4),
-                "error": round(float(at_stake.error[row, c]), 4),
+                "wrong": round(float(values.wrong[row, c]), 4),
+                "error": round(float(values.error[row, c]), 4),
             }
             for c in mine
         ],
     }
 
 
-def _total(at_stake: ReviewValue, rows: NDArray[np.intp]) -> dict[str, float]:
+def _total(values: ReviewValue, rows: NDArray[np.intp]) -> dict[str, float]:
     return {
         "people": len(rows),
-        "points": int(at_stake.points[rows].sum()),
-        "expected_wrong": round(float(at_stake.wrong[rows].sum()), 4),
-        "expected_error": round(float(at_stake.error[rows].sum()), 4),
+        "points": int(values.points[rows].sum()),
+        "expected_wrong": round(float(values.wrong[rows].sum()), 4),
+        "expected_error": round(float(values.error[rows].sum()), 4),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from annotext.core.errors import AnnotextError, InputError, Problem
+from annotext.core.errors import InputError, Problem
 from annotext.evaluation.ranking import clopper_pearson_upper
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.review.decisions.apply import Revision, agreement, apply_corrections
@@ -156,13 +156,12 @@ def review_status(name: str | None = None) -> ReviewStatusReport:
     from annotext.review.fiftyone.database import connect
 
     fo = connect()
-    if name is not None and not fo.dataset_exists(name):
-        raise AnnotextError(f"there is no dataset {name!r}; annotext review status without a name lists all")
-    from annotext.review.fiftyone.store import reviewed_datasets
+    from annotext.review.fiftyone.store import find_dataset, reviewed_datasets
 
+    hint = "annotext review status without a name lists all"
     found, skipped = [], []
     for one in [name] if name is not None else reviewed_datasets():
-        status, faults = _status(fo.load_dataset(one))
+        status, faults = _status(find_dataset(one, fo, hint=hint))
         found.append(status)
         skipped += faults
     return ReviewStatusReport(tuple(found), tuple(skipped))
@@ -174,14 +173,14 @@ def _status(dataset: Any) -> tuple[DatasetStatus, Sequence[Problem]]:
 
     info = review_info(dataset)
     refresh(dataset)
-    said = decisions(dataset)
+    corrections = decisions(dataset)
     notes: list[str] = []
     file = _file(info, notes)
     sha256 = info["input_sha256"]
     if file is None or file.additions is None:
-        revision, conflicts = None, len(standing(said)[1])
+        revision, conflicts = None, len(standing(corrections)[1])
     else:
-        revision = apply_corrections(file.poses, file.additions, said, input_sha256=sha256)
+        revision = apply_corrections(file.poses, file.additions, corrections, input_sha256=sha256)
         conflicts = sum(f.code == "conflict" for f in revision.findings)
         stale = sum(f.code == "stale" for f in revision.findings)
         if stale:
@@ -189,7 +188,7 @@ def _status(dataset: Any) -> tuple[DatasetStatus, Sequence[Problem]]:
     audit = None
     audited = _audited(dataset)
     if audited and file is not None and revision is not None:
-        audit = _audit(file, revision, said, audited)
+        audit = _audit(file, revision, corrections, audited)
         if 0 < audit.judged < min(FEW, audit.of):
             notes.append(f"an error rate of {audit.judged} points says little: judge the view of the random audit")
     status = DatasetStatus(
@@ -199,7 +198,7 @@ def _status(dataset: Any) -> tuple[DatasetStatus, Sequence[Problem]]:
         decided=int(dataset.sum("decided")),
         left=int(dataset.sum("to_review")),
         conflicts=conflicts,
-        reviewers=reviewers(said),
+        reviewers=reviewers(corrections),
         audit=audit,
         notes=tuple(notes),
     )
@@ -231,13 +230,13 @@ def _audited(dataset: Any) -> set[tuple[int, str]]:
 
 
 def _audit(
-    file: AnnotationFile, revision: Revision, said: Sequence[Correction], audited: set[tuple[int, str]]
+    file: AnnotationFile, revision: Revision, corrections: Sequence[Correction], audited: set[tuple[int, str]]
 ) -> AuditEstimate:
     tolerance = agreement(file.poses, revision.additions.keypoints)
-    spoken = {(c.person, c.keypoint): c for c in said}
+    decided = {(c.person, c.keypoint): c for c in corrections}
     row_of = {person: i for i, person in enumerate(file.poses.ids.tolist())}
     judged = wrong = 0
-    for person, keypoint in audited & set(spoken):
+    for person, keypoint in audited & set(decided):
         i, j = row_of.get(person), revision.additions.keypoints.index(keypoint)
         review = None if i is None else revision.additions.review[i, j]
         if i is None or review is None:
@@ -247,7 +246,7 @@ def _audit(
             wrong += 1
         elif review.verdict == Verdict.MOVE and review.before.xy is not None:
             moved = math.dist(review.before.xy, revision.additions.xy[i, j].tolist())
-            wrong += moved > tolerance(spoken[person, keypoint])
+            wrong += moved > tolerance(decided[person, keypoint])
     return AuditEstimate.counted(wrong, judged, len(audited))
 
 

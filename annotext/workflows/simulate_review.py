@@ -1,10 +1,10 @@
-"""What a queue is worth: an oracle reviewer who knows the truth answers it, and what is wrong then is counted."""
+"""What a queue gains: an oracle reviewer who knows the truth answers it, and the errors that are left are counted."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,25 +200,21 @@ def simulate_review(
     people = np.flatnonzero(found.points.any(axis=1))
     if not found.wrong.any():
         raise InputError.single(truth, "", "says that no added point is wrong: there is nothing to remove")
-    at_stake = ReviewValue(
-        found.points,
-        np.where(found.points, review.at_stake.wrong, 0.0),
-        np.where(found.points, review.at_stake.error, 0.0),
-    )
-    review = OpenReview(**{**vars(review), "at_stake": at_stake})
+    known = (np.where(found.points, a, 0.0) for a in (review.values.wrong, review.values.error))
+    review = replace(review, values=ReviewValue(found.points, *known))
     orders = {s: review.order(s, seed) for s in strategies}
     randoms = [review.order(Strategy.RANDOM, seed + 1 + i) for i in range(seeds)]
-    counts = _Counts(found, review.poses.image_index)
+    counts = _Counts.of(found, review.poses.image_index)
     grid = np.array(sorted(set(budgets)))
     outcomes = tuple(_outcome(s, order, randoms, counts, grid, share, rounds) for s, order in orders.items())
     random = np.array([removed(o, counts.points, counts.mass, np.array([share]))[0] for o in randoms])
     best = best_order(counts.points, counts.mass, people)
     first = orders[strategies[0]]
     rows = _reviewed(first, counts.points, share)
-    said = [c for row in rows for c in _oracle(review, true, state, found, int(row))]
+    corrections = [c for row in rows for c in _oracle(review, true, state, found, int(row))]
     if output is not None:
         with writing(output, force=force, inputs=[extended, truth]) as temporary:
-            temporary.write_bytes(b"".join(correction_line(c, review.file.kind) for c in said))
+            temporary.write_bytes(b"".join(correction_line(c, review.file.kind) for c in corrections))
     if plot is not None:
         check_output(plot, force=force)
         with writing(plot, force=force) as temporary:
@@ -247,28 +243,27 @@ def simulate_review(
         },
         outcomes=outcomes,
         keypoints=_by_keypoint(review.additions.keypoints, found, rows),
-        reviewed={"people": len(rows), **{v.value: sum(c.verdict is v for c in said) for v in _SAID}},
+        reviewed={"people": len(rows), **{v.value: sum(c.verdict is v for c in corrections) for v in _VERDICTS}},
         notes=(*review.notes, *notes),
     )
 
 
-_SAID = (Verdict.ACCEPT, Verdict.MOVE, Verdict.ABSENT)
+_VERDICTS = (Verdict.ACCEPT, Verdict.MOVE, Verdict.ABSENT)
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """Per person: points, wrong points, error mass, image."""
+    """Per person: points, wrong points, error mass, image; all (N,)."""
 
     points: NDArray[np.float64]
     wrong: NDArray[np.float64]
     mass: NDArray[np.float64]
     image: NDArray[np.intp]
 
-    def __init__(self, found: TrueErrors, image_index: NDArray[np.int64]) -> None:
-        object.__setattr__(self, "points", found.points.sum(axis=1).astype(np.float64))
-        object.__setattr__(self, "wrong", found.wrong.sum(axis=1).astype(np.float64))
-        object.__setattr__(self, "mass", found.mass.sum(axis=1))
-        object.__setattr__(self, "image", np.unique(image_index, return_inverse=True)[1])
+    @classmethod
+    def of(cls, found: TrueErrors, image_index: NDArray[np.int64]) -> _Counts:
+        points, wrong = (a.sum(axis=1).astype(np.float64) for a in (found.points, found.wrong))
+        return cls(points, wrong, found.mass.sum(axis=1), np.unique(image_index, return_inverse=True)[1])
 
 
 def _judge(review: OpenReview, truth: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8], TrueErrors, list[str]]:
@@ -293,11 +288,11 @@ def _judge(review: OpenReview, truth: Path) -> tuple[NDArray[np.float64], NDArra
     known = [c for c, k in enumerate(additions.keypoints) if k not in lacking]
     state[:, known] = whole.visibility[:, whole.skeleton.indices(additions.keypoints[c] for c in known)]
     true[rows < 0], state[rows < 0] = np.nan, 0
-    judged = review.at_stake.points & (rows >= 0)[:, None]
+    judged = review.values.points & (rows >= 0)[:, None]
     judged &= np.array([k not in lacking for k in additions.keypoints])
     size = _true_sizes(whole, review.size, rows)
     notes = [f"the truth does not label {', '.join(lacking)}: left out"] if lacking else []
-    missing = int((review.at_stake.points.any(axis=1) & (rows < 0)).sum())
+    missing = int((review.values.points.any(axis=1) & (rows < 0)).sum())
     if missing:
         notes.append(f"{missing} people with added points are not in the truth: left out")
     found = TrueErrors.of(judged, additions.xy, true, size, tolerances(review.file, size))
@@ -363,47 +358,42 @@ def _reviewed(order: NDArray[np.intp], points: NDArray[np.float64], share: float
 def _oracle(
     review: OpenReview, true: NDArray[np.float64], state: NDArray[np.uint8], found: TrueErrors, row: int
 ) -> list[Correction]:
-    """What somebody who knows the truth says of a person's points."""
+    """The decisions on a person's points of somebody who knows the truth."""
     additions, poses = review.additions, review.poses
-    header = review.file.header or {}
     person, image = int(poses.ids[row]), poses.images[poses.image_index[row]].file_name
-    said: list[Correction] = []
+    input_sha256 = str((review.file.header or {}).get("input_sha256", ""))
+    corrections: list[Correction] = []
     for column in np.flatnonzero(found.points[row]).tolist():
         keypoint = additions.keypoints[column]
-        x, y = additions.xy[row, column].tolist()
-        old = Point(x, y, int(additions.visibility[row, column]))
-        new = None
-        verdict = Verdict.ACCEPT
+        old = Point(*additions.xy[row, column].tolist(), v=int(additions.visibility[row, column]))
+        verdict, new = Verdict.ACCEPT, None
         if found.wrong[row, column]:
-            there = bool(np.isfinite(true[row, column]).all())
-            verdict = Verdict.MOVE if there else Verdict.ABSENT
-            if there:
-                new = Point(*true[row, column].tolist(), v=int(state[row, column]))
+            verdict = Verdict.ABSENT
+            if np.isfinite(true[row, column]).all():
+                verdict, new = Verdict.MOVE, Point(*true[row, column].tolist(), v=int(state[row, column]))
         # Made from what it is about: the same simulation writes the same file.
         name = hashlib.sha256(f"{review.file.sha256} {person} {keypoint}".encode()).hexdigest()[:32]
-        input_sha256 = str(header.get("input_sha256", ""))
-        said.append(
-            Correction(
-                name, person, image, keypoint, verdict, old, new, REVIEWER, tool="oracle", input_sha256=input_sha256
-            )
-        )
-    return said
+        made = Correction(name, person, image, keypoint, verdict, old, new, REVIEWER)
+        corrections.append(replace(made, tool="oracle", input_sha256=input_sha256))
+    return corrections
 
 
 def _by_keypoint(keypoints: Sequence[str], found: TrueErrors, rows: NDArray[np.intp]) -> dict[str, dict[str, float]]:
-    mass = found.mass
-    said: dict[str, dict[str, float]] = {}
-    for column, name in enumerate(keypoints):
-        points, total = int(found.points[:, column].sum()), float(mass[:, column].sum())
-        if points:
-            said[name] = {
-                "points": points,
-                "wrong": int(found.wrong[:, column].sum()),
+    """Keypoint -> counts, and the shares of them on the reviewed `rows`."""
+    by: dict[str, dict[str, float]] = {}
+    for name, points, wrong, mass in zip(keypoints, found.points.T, found.wrong.T, found.mass.T, strict=True):
+        n, total = int(points.sum()), float(mass.sum())
+        if n:
+            removed_share = float(mass[rows].sum()) / total if total else float("nan")
+            reviewed = float(points[rows].sum()) / n
+            by[name] = {
+                "points": n,
+                "wrong": int(wrong.sum()),
                 "mass": total,
-                "reviewed": float(found.points[rows, column].sum()) / points,
-                "removed": float(mass[rows, column].sum()) / total if total else float("nan"),
+                "reviewed": reviewed,
+                "removed": removed_share,
             }
-    return said
+    return by
 
 
 def _drawn(

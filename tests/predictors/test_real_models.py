@@ -3,7 +3,7 @@
 Measured here on the 551 COCO persons that are held (train and val images) and 5 of MPII: simplepose OKS .708, and .717
 on the 533 that have one of the 12 shared joints (given: .719 over 534); EfficientPose I OKS .413 (.421), PCKh@.5 .947
 (.947); EfficientPose II OKS .476 (.475), PCKh@.5 .961 (.987: 73 instead of 75 of 76 joints). EfficientPose on all
-persons takes minutes: `benchmarks/real_models.py` prints those.
+persons takes minutes: `benchmarks/studies/real_models.py` prints those.
 """
 
 from __future__ import annotations

@@ -58,18 +58,18 @@ def extended(folder: Path, kind: str = "coco", people: int = 6) -> AnnotationFil
     return read_annotations(folder / "extended.json")
 
 
-def said_of(file: AnnotationFile, seed: int, n: int = 25) -> list[Correction]:
+def random_decisions(file: AnnotationFile, seed: int, n: int = 25) -> list[Correction]:
     assert file.additions is not None
     return random_corrections(file.poses, file.additions, seed, n)
 
 
-def journals(folder: Path, file: AnnotationFile, said: list[Correction]) -> list[Path]:
+def journals(folder: Path, file: AnnotationFile, decisions: list[Correction]) -> list[Path]:
     """The decisions in three files, each in a third of them."""
     paths = [folder / f"{name}.jsonl" for name in ("one", "two", "three")]
     for i, path in enumerate(paths):
         path.unlink(missing_ok=True)
         path.touch()
-        append_corrections(path, said[i::3], file.kind)
+        append_corrections(path, decisions[i::3], file.kind)
     return paths
 
 
@@ -86,7 +86,7 @@ def test_order_steps_and_repetition_do_not_matter_and_strip_gives_the_original(
 ) -> None:
     folder = tmp_path_factory.mktemp("apply")
     file = extended(folder, kind)
-    one, two, three = journals(folder, file, said_of(file, seed))
+    one, two, three = journals(folder, file, random_decisions(file, seed))
     out = [folder / f"out{i}.json" for i in range(5)]
     apply(file.path, [one, two, three], out[0])
     apply(file.path, [three, one, two], out[1])
@@ -100,7 +100,7 @@ def test_order_steps_and_repetition_do_not_matter_and_strip_gives_the_original(
 
 def test_the_report_counts_what_was_decided_and_by_whom(tmp_path: Path) -> None:
     file = extended(tmp_path)
-    said = [
+    decisions = [
         correction(1),
         correction(2, reviewer="bob"),
         correction(3, Verdict.MOVE, keypoint="thorax", new=Point(20, 20, 1), old=None),
@@ -108,7 +108,9 @@ def test_the_report_counts_what_was_decided_and_by_whom(tmp_path: Path) -> None:
         correction(5, Verdict.NOTE, keypoint="", note="a statue"),
         correction(6, Verdict.ABSENT, person=99, old=None),
     ]
-    report = apply(file.path, journals(tmp_path, file, said), tmp_path / "out.json", report=tmp_path / "report.json")
+    report = apply(
+        file.path, journals(tmp_path, file, decisions), tmp_path / "out.json", report=tmp_path / "report.json"
+    )
     assert report.counts == {"pelvis": {"accept": 1}, "thorax": {"move": 1}, "head_top": {"absent": 1}}
     assert report.reviewers == {"ann": 2, "bob": 2}
     assert (report.decisions, report.notes, report.people, report.points) == (6, 1, 2, 3)
@@ -118,10 +120,10 @@ def test_the_report_counts_what_was_decided_and_by_whom(tmp_path: Path) -> None:
 
 def test_the_summary_names_findings_and_what_to_do(tmp_path: Path) -> None:
     file = extended(tmp_path)
-    said = [correction(1), correction(2, Verdict.REJECT, reviewer="bob")]
-    summary = apply(file.path, journals(tmp_path, file, said), tmp_path / "out.json").summary()
+    decisions = [correction(1), correction(2, Verdict.REJECT, reviewer="bob")]
+    summary = apply(file.path, journals(tmp_path, file, decisions), tmp_path / "out.json").summary()
     assert summary.splitlines()[1:] == [
-        "[yellow]not applied as said:[/] 1 conflict",
+        "[yellow]not applied as decisions:[/] 1 conflict",
         "  pelvis of person 1 (a/one.jpg): ann says accept, bob says reject; the point stays as it was",
         "  hint: let one of them decide again, or undo",
     ]
@@ -142,17 +144,17 @@ def test_the_header_names_the_files_and_how_much_they_say(tmp_path: Path) -> Non
 
 def test_decisions_on_another_file_are_one_finding_and_change_nothing(tmp_path: Path) -> None:
     file = extended(tmp_path)
-    said = [replace(correction(n), input_sha256="ef" * 32) for n in range(5)]
-    report = apply(file.path, journals(tmp_path, file, [*said, correction(9)]), tmp_path / "out.json")
+    decisions = [replace(correction(n), input_sha256="ef" * 32) for n in range(5)]
+    report = apply(file.path, journals(tmp_path, file, [*decisions, correction(9)]), tmp_path / "out.json")
     assert report.points == 1
     assert report.found == {"other-data": 1}
 
 
 def test_if_all_decisions_are_on_another_file_nothing_is_written(tmp_path: Path) -> None:
     file = extended(tmp_path)
-    said = [replace(correction(n), input_sha256=sha * 32) for n, sha in enumerate(("ef", "ef", "cd"))]
+    decisions = [replace(correction(n), input_sha256=sha * 32) for n, sha in enumerate(("ef", "ef", "cd"))]
     with pytest.raises(InputError, match="all 3 decisions are on another data set"):
-        apply(file.path, journals(tmp_path, file, said), tmp_path / "out.json")
+        apply(file.path, journals(tmp_path, file, decisions), tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
 
 
@@ -173,8 +175,8 @@ def test_a_second_session_alone_does_not_undo_the_first(tmp_path: Path) -> None:
 
 def test_a_corrected_point_stands_in_the_file(tmp_path: Path) -> None:
     file = extended(tmp_path, "mpii")
-    said = correction(1, Verdict.MOVE, person=0, image="0.jpg", keypoint="nose", new=Point(20, 21.5, 1))
-    apply(file.path, journals(tmp_path, file, [said]), tmp_path / "out.json")
+    decisions = correction(1, Verdict.MOVE, person=0, image="0.jpg", keypoint="nose", new=Point(20, 21.5, 1))
+    apply(file.path, journals(tmp_path, file, [decisions]), tmp_path / "out.json")
     record = json.loads((tmp_path / "out.json").read_text())[0]
     assert record["joints"][16] == [21.0, 22.5]
     assert record["joints_vis"][16] == 1
@@ -197,9 +199,9 @@ def test_a_corrected_point_stands_in_the_file(tmp_path: Path) -> None:
 
 def test_a_plain_file_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "plain.json", coco_document())
-    (tmp_path / "said.jsonl").touch()
+    (tmp_path / "made.jsonl").touch()
     with pytest.raises(InputError, match="is not an extended file"):
-        apply(tmp_path / "plain.json", [tmp_path / "said.jsonl"], tmp_path / "out.json")
+        apply(tmp_path / "plain.json", [tmp_path / "made.jsonl"], tmp_path / "out.json")
 
 
 @pytest.mark.parametrize("name", ["extended.json", "one.jsonl"])
@@ -221,7 +223,7 @@ def test_an_output_that_exists_is_kept_without_force(tmp_path: Path) -> None:
 
 def test_skip_bad_leaves_out_faulty_lines_and_lists_them(tmp_path: Path) -> None:
     file = extended(tmp_path)
-    path = tmp_path / "said.jsonl"
+    path = tmp_path / "made.jsonl"
     path.write_bytes(b"{}\n" + correction_line(correction(), "coco"))
     with pytest.raises(InputError):
         apply(file.path, [path], tmp_path / "out.json")
@@ -233,7 +235,7 @@ def test_skip_bad_leaves_out_faulty_lines_and_lists_them(tmp_path: Path) -> None
 
 def test_the_command_ends_well_with_findings_and_badly_with_malformed_input(tmp_path: Path, run_cli: RunCli) -> None:
     file = extended(tmp_path)
-    path = tmp_path / "said.jsonl"
+    path = tmp_path / "made.jsonl"
     append_corrections(path, [correction(), correction(2, Verdict.ABSENT, person=99, old=None)], "coco")
     done = run_cli("apply", file.path, path, "-o", tmp_path / "out.json", "--json")
     assert done.returncode == 0, done.stderr
@@ -252,7 +254,7 @@ def _values(document: Any) -> Any:
 @KINDS
 def test_human_keypoints_stay_digit_for_digit(kind: str, tmp_path: Path) -> None:
     file = extended(tmp_path, kind)
-    apply(file.path, journals(tmp_path, file, said_of(file, 3)), tmp_path / "out.json")
+    apply(file.path, journals(tmp_path, file, random_decisions(file, 3)), tmp_path / "out.json")
     before, after = (_values(json.loads((tmp_path / n).read_text())) for n in ("in.json", "out.json"))
     key, count = ("joints", 16) if kind == "mpii" else ("keypoints", 51)
     assert json.dumps([r[key] for r in before]) == json.dumps([r[key][:count] for r in after])

@@ -35,19 +35,19 @@ def accepted(world: World, people: int, path: Path) -> list[tuple[int, str]]:
     file = read_annotations(world.extended)
     assert file.additions is not None and file.header is not None
     row = {int(i): r for r, i in enumerate(file.poses.ids)}
-    said: list[Correction] = []
+    made: list[Correction] = []
     for person in review_queue(world.extended, people).people:
         for point in person["points"]:
             r, c = row[person["id"]], file.additions.keypoints.index(point["keypoint"])
             old = Point(*file.additions.xy[r, c].tolist(), v=int(file.additions.visibility[r, c]))
-            said.append(
+            made.append(
                 Correction(
-                    f"{len(said):032x}", person["id"], person["image"], point["keypoint"], Verdict.ACCEPT, old, None,
+                    f"{len(made):032x}", person["id"], person["image"], point["keypoint"], Verdict.ACCEPT, old, None,
                     "ann", input_sha256=file.header["input_sha256"],
                 )
             )  # fmt: skip
-    append_corrections(path, said, file.kind)
-    return [(c.person, c.keypoint) for c in said]
+    append_corrections(path, made, file.kind)
+    return [(c.person, c.keypoint) for c in made]
 
 
 @pytest.mark.parametrize("kind", ["coco", "mpii"])
@@ -89,10 +89,10 @@ def test_the_first_people_are_expected_to_hold_most_of_what_is_wrong(worlds: dic
 @pytest.mark.parametrize("kind", ["coco", "mpii"])
 def test_decided_points_do_not_come_again_applied_or_not(worlds: dict[str, World], kind: str, tmp_path: Path) -> None:
     world = worlds[kind]
-    said, fixed = tmp_path / "said.jsonl", tmp_path / "fixed.json"
-    decided = accepted(world, 10, said)
-    apply(world.extended, [said], fixed)
-    for report in (review_queue(world.extended, 500, corrections=[said]), review_queue(fixed, 500)):
+    made, fixed = tmp_path / "made.jsonl", tmp_path / "fixed.json"
+    decided = accepted(world, 10, made)
+    apply(world.extended, [made], fixed)
+    for report in (review_queue(world.extended, 500, corrections=[made]), review_queue(fixed, 500)):
         asked = {(p["id"], q["keypoint"]) for p in report.people for q in p["points"]}
         assert not asked & set(decided)
         before = review_queue(world.extended, 500).of["points"]
@@ -100,11 +100,11 @@ def test_decided_points_do_not_come_again_applied_or_not(worlds: dict[str, World
 
 
 def test_decisions_on_another_file_are_refused(worlds: dict[str, World], tmp_path: Path) -> None:
-    said = tmp_path / "said.jsonl"
-    accepted(worlds["coco"], 1, said)
+    made = tmp_path / "made.jsonl"
+    accepted(worlds["coco"], 1, made)
     other = write_world(tmp_path, "coco", n=20, seed=9)
     with pytest.raises(InputError, match="another file"):
-        review_queue(other.extended, 5, corrections=[said])
+        review_queue(other.extended, 5, corrections=[made])
 
 
 def test_withheld_candidates_come_only_when_asked_for(worlds: dict[str, World]) -> None:

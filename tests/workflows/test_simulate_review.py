@@ -87,12 +87,12 @@ def test_the_oracles_corrections_apply_and_take_away_what_was_promised(
     worlds: dict[str, World], kind: str, tmp_path: Path
 ) -> None:
     world = worlds[kind]
-    said, fixed = tmp_path / "said.jsonl", tmp_path / "fixed.json"
-    report = simulate_review(world.extended, world.truth, output=said, rounds=5)
-    corrections = read_corrections([said])
+    made, fixed = tmp_path / "made.jsonl", tmp_path / "fixed.json"
+    report = simulate_review(world.extended, world.truth, output=made, rounds=5)
+    corrections = read_corrections([made])
     assert len(corrections) >= 0.1 * report.points
     assert {c.verdict for c in corrections} <= {Verdict.ACCEPT, Verdict.MOVE, Verdict.ABSENT}
-    apply(world.extended, [said], fixed)
+    apply(world.extended, [made], fixed)
     again = simulate_review(fixed, world.truth, rounds=5)
     assert again.points == report.points - len(corrections)
     moved = sum(c.verdict is not Verdict.ACCEPT for c in corrections)
@@ -104,9 +104,9 @@ def test_reviewing_all_leaves_nothing_wrong_and_the_original_can_still_be_had(
     worlds: dict[str, World], tmp_path: Path
 ) -> None:
     world = worlds["coco"]
-    said, fixed, plain = (tmp_path / name for name in ("said.jsonl", "fixed.json", "plain.json"))
-    simulate_review(world.extended, world.truth, share=1, withheld=True, output=said, rounds=5)
-    apply(world.extended, [said], fixed)
+    made, fixed, plain = (tmp_path / name for name in ("made.jsonl", "fixed.json", "plain.json"))
+    simulate_review(world.extended, world.truth, share=1, withheld=True, output=made, rounds=5)
+    apply(world.extended, [made], fixed)
     strip_file(fixed, plain)
     assert json.loads(plain.read_bytes()) == json.loads(world.annotations.read_bytes())
     with pytest.raises(InputError, match="nothing to remove"):
@@ -154,7 +154,7 @@ def test_what_makes_no_sense_is_said_before_work_starts(worlds: dict[str, World]
 
 def test_the_command_draws_writes_and_tells(worlds: dict[str, World], tmp_path: Path, run_cli: Cli) -> None:
     world = worlds["coco"]
-    plot, output = tmp_path / "curve.png", tmp_path / "said.jsonl"
+    plot, output = tmp_path / "curve.png", tmp_path / "made.jsonl"
     arguments = ("simulate-review", world.extended, "--truth", world.truth, "--plot", plot, "-o", output, "--seeds", 3)
     shown = run_cli(*arguments, "--strategy", "expected-error", "--strategy", "uncertainty", "--budgets", "0.1,1")
     assert shown.returncode == 0, shown.stderr

@@ -1,7 +1,7 @@
 """Label Studio's JSON export of key points, and tasks that bring added points there.
 
 Coordinates are percent of the image's width and height. A region keeps its id from prediction to annotation: it is
-`<annotation>.<keypoint>`, the annotation being the extended file's. What is said of one point, or of all of a task,
+`<annotation>.<keypoint>`, the annotation being the extended file's. What holds for one point, or for all of a task,
 stands in `choices`: `hidden`, `candidate` with a region's id; `checked`, of the whole task.
 Sources: labelstud.io/guide/task_format, /guide/predictions, /tags/keypointlabels.
 """
@@ -76,13 +76,13 @@ class _Reader:
         if not done:
             return []
         where, annotation = done[-1]
-        said: dict[str | None, set[str]] = {}
+        choices: dict[str | None, set[str]] = {}
         for region in annotation["result"]:
             if isinstance(region, dict) and region.get("type") == "choices":
                 chosen = (region.get("value") or {}).get("choices") or []
                 # Of the whole image the id is one of its own, and nothing else has it.
-                said.setdefault(region.get("id"), set()).update(map(str, chosen))
-        checked = any(CHECKED in choices for choices in said.values())
+                choices.setdefault(region.get("id"), set()).update(map(str, chosen))
+        checked = any(CHECKED in chosen for chosen in choices.values())
         of: dict[int, list[ExportedPoint]] = {}
         broken: set[int] = set()
         for k, region in enumerate(annotation["result"]):
@@ -93,7 +93,7 @@ class _Reader:
             if person is None:
                 self.fault(f"{here}.id", f"{region.get('id')!r:.40} names no point of the extended file", _TO_BRING)
                 continue
-            point = self._point(region, person[2], here, said.get(region["id"], set()))
+            point = self._point(region, person[2], here, choices.get(region["id"], set()))
             if point is None:
                 broken.add(int(person[1]))
             else:
@@ -104,7 +104,7 @@ class _Reader:
             for i, points in of.items()
         ]
 
-    def _point(self, region: Mapping[str, Any], named: str, pointer: str, said: set[str]) -> ExportedPoint | None:
+    def _point(self, region: Mapping[str, Any], named: str, pointer: str, choices: set[str]) -> ExportedPoint | None:
         value = region.get("value")
         value = value if isinstance(value, dict) else {}
         labels = value.get("keypointlabels")
@@ -121,8 +121,8 @@ class _Reader:
             self.fault(f"{pointer}.image_rotation", "is not 0", "points of turned images are not read")
             return None
         x, y, width, height = (float(n) for n in numbers)
-        state = State.HIDDEN if HIDDEN in said else State.VISIBLE
-        return ExportedPoint(keypoint, state, x / 100 * width, y / 100 * height, CANDIDATE in said, False, pointer)
+        state = State.HIDDEN if HIDDEN in choices else State.VISIBLE
+        return ExportedPoint(keypoint, state, x / 100 * width, y / 100 * height, CANDIDATE in choices, False, pointer)
 
 
 def _utc(time: Any) -> str:

@@ -1,1 +1,1 @@
-"""What reviewers decide and what becomes of it. No FiftyOne here."""
+"""Reviewers' decisions and what becomes of them. No FiftyOne here."""

@@ -1,4 +1,4 @@
-"""Corrections applied: the additions to a file's people with what reviewers said of them.
+"""Corrections applied: the additions to a file's people with what reviewers decided on them.
 
 See docs/formats/corrections.md. N people, A added keypoints.
 """
@@ -23,12 +23,12 @@ from annotext.review.decisions.correction import (
     AGREE_PX,
     Correction,
     Key,
-    Said,
+    LastDecision,
     Standing,
     Tolerance,
     Verdict,
     agreed,
-    last_said,
+    last_decisions,
     same_place,
 )
 
@@ -49,7 +49,7 @@ class Revision:
 def apply_corrections(
     poses: Poses, additions: Additions, corrections: Sequence[Correction], *, input_sha256: str = ""
 ) -> Revision:
-    """The additions with what reviewers said of them; nothing is mutated.
+    """The additions with what reviewers decided on them; nothing is mutated.
 
     poses: N people in the grown skeleton; additions: theirs. input_sha256: of the file that was extended: decisions on
     another are not applied.
@@ -62,16 +62,16 @@ def apply_corrections(
     fitting, findings = _fitting(poses, before, corrections, input_sha256)
     row_of = {person: i for i, person in enumerate(poses.ids.tolist())}
     column_of = {keypoint: j for j, keypoint in enumerate(before.keypoints)}
-    said: dict[Key, dict[str, Said]] = {}
-    for key, by in last_said(fitting).items():
+    last: dict[Key, dict[str, LastDecision]] = {}
+    for key, by in last_decisions(fitting).items():
         i, j = row_of[key[0]], column_of[key[1]]
         for who, one in by.items():
             finding = _unfit(one, before, poses, i, j)
             if finding is None:
-                said.setdefault(key, {})[who] = one
+                last.setdefault(key, {})[who] = one
             else:
                 findings.append(finding)
-    stands, conflicts = agreed(said, agreement(poses, before.keypoints))
+    stands, conflicts = agreed(last, agreement(poses, before.keypoints))
     revised = _decided(before, {(row_of[p], column_of[k]): s for (p, k), s in stands.items()})
     lost = np.argwhere((additions.review != None) & (revised.review == None))  # noqa: E711
     findings += [*conflicts, *_taken_back(poses, before.keypoints, lost, corrections)]
@@ -155,15 +155,15 @@ def _fitting(
     return fitting, findings
 
 
-def _unfit(said: Said, before: Additions, poses: Poses, i: int, j: int) -> Finding | None:
+def _unfit(decision: LastDecision, before: Additions, poses: Poses, i: int, j: int) -> Finding | None:
     """Why a decision cannot be applied to the point at row i, column j."""
-    place, correction = said.place, said.correction
-    if said.verdict in (Verdict.MOVE, Verdict.ABSENT):
+    place, correction = decision.place, decision.correction
+    if decision.verdict in (Verdict.MOVE, Verdict.ABSENT):
         other = _whose(correction, before, poses, i, j)
         if other is not None:
             why = f"the point that was looked at is that of person {other}"
             return _refused(correction, "other-person", why, "were people of the file put in another order?")
-    if said.verdict == Verdict.MOVE:
+    if decision.verdict == Verdict.MOVE:
         image = poses.images[poses.image_index[i]]
         assert place is not None
         # Pixel i covers i - 0.5 to i + 0.5.
@@ -171,7 +171,7 @@ def _unfit(said: Said, before: Additions, poses: Poses, i: int, j: int) -> Findi
         if any(at < -0.5 or (side is not None and at > side - 0.5) for at, side in sides):
             size = "" if image.width is None else f", which has {image.width} x {image.height} pixels"
             return _refused(correction, "outside-image", f"({place.x:g}, {place.y:g}) is outside the image{size}")
-    elif said.verdict != Verdict.ABSENT and place is not None:
+    elif decision.verdict != Verdict.ABSENT and place is not None:
         x, y = before.xy[i, j].tolist()
         if not same_place((place.x, place.y), (x, y)):
             now = f"is at ({x:g}, {y:g})" if math.isfinite(x) else "has no estimate"
@@ -206,10 +206,10 @@ def _refused(c: Correction, code: str, why: str, suggestion: str = "") -> Findin
 def _taken_back(
     poses: Poses, keypoints: Sequence[str], lost: NDArray[np.intp], corrections: Sequence[Correction]
 ) -> list[Finding]:
-    """lost: (L, 2) rows and columns of points that were decided and are no longer; of those nobody speaks any more."""
-    spoken = {(c.person, c.keypoint) for c in corrections}
+    """lost: (L, 2) rows and columns of points that were decided and are no longer; of those no correction is about."""
+    decided = {(c.person, c.keypoint) for c in corrections}
     points = [(int(poses.ids[i]), keypoints[j]) for i, j in lost.tolist()]
-    points = [p for p in points if p not in spoken]
+    points = [p for p in points if p not in decided]
     if not points:
         return []
     return [
@@ -226,23 +226,23 @@ def _taken_back(
 def _decided(before: Additions, stands: Mapping[tuple[int, int], Standing]) -> Additions:
     """stands: (row, column) -> what stands there."""
     arrays = {name: getattr(before, name).copy() for name in PER_POINT}
-    for (i, j), said in stands.items():
+    for (i, j), standing in stands.items():
         estimate = _estimate(before, i, j)
-        if said.verdict == Verdict.REJECT and estimate.xy is None:
+        if standing.verdict == Verdict.REJECT and estimate.xy is None:
             continue  # it was placed in review, and the review takes it away again
-        _put(arrays, i, j, _reviewed(estimate, said), Review(said.verdict.value, said.reviewers, estimate))
+        _put(arrays, i, j, _reviewed(estimate, standing), Review(standing.verdict.value, standing.reviewers, estimate))
     return Additions(before.keypoints, **arrays)
 
 
-def _reviewed(estimate: Estimate, said: Standing) -> Estimate:
-    if said.new is not None:
-        new = said.new
+def _reviewed(estimate: Estimate, standing: Standing) -> Estimate:
+    if standing.new is not None:
+        new = standing.new
         return Estimate((new.x, new.y), new.v, Source.CORRECTED, 1.0, None, Decision.ADD, Reason.ADDED)
-    if said.verdict in (Verdict.ACCEPT, Verdict.HIDDEN):
+    if standing.verdict in (Verdict.ACCEPT, Verdict.HIDDEN):
         seen = estimate.visibility or int(Visibility.VISIBLE)
-        v = int(Visibility.HIDDEN) if said.verdict == Verdict.HIDDEN else seen
+        v = int(Visibility.HIDDEN) if standing.verdict == Verdict.HIDDEN else seen
         return replace(estimate, visibility=v, decision=Decision.ADD, reason=Reason.ADDED)
-    reason = Reason.ABSENT if said.verdict == Verdict.ABSENT else Reason.REJECTED
+    reason = Reason.ABSENT if standing.verdict == Verdict.ABSENT else Reason.REJECTED
     decision = Decision.NONE if estimate.xy is None else Decision.WITHHOLD
     return replace(estimate, visibility=0, decision=decision, reason=reason)
 

@@ -1,4 +1,4 @@
-"""What reviewers said about added keypoints: one decision on one point of one person at a time.
+"""Reviewers' decisions on added keypoints: one decision on one point of one person at a time.
 
 See docs/formats/corrections.md. N people, A added keypoints.
 """
@@ -30,14 +30,14 @@ _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 class Verdict(StrEnum):
-    """What a reviewer says of a point."""
+    """What a reviewer decides on a point."""
 
     ACCEPT = "accept"  # right where it is
-    REJECT = "reject"  # wrong, and nobody says where it is
+    REJECT = "reject"  # wrong, and its place is left open
     MOVE = "move"  # right at another place
     HIDDEN = "hidden"  # right where it is, but not visible
     ABSENT = "absent"  # not in the picture at all
-    UNDO = "undo"  # this reviewer takes back what they said of this point
+    UNDO = "undo"  # this reviewer takes back their decision on this point
     NOTE = "note"  # only a remark
 
 
@@ -104,7 +104,7 @@ class Correction:
 
     @property
     def instant(self) -> datetime:
-        """When it was said; the beginning of time where nobody knows."""
+        """When it was made; the beginning of time where nobody knows."""
         return _instant(self.time) if self.time else _BEFORE_ALL
 
 
@@ -136,7 +136,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Said:
+class LastDecision:
     """A reviewer's last decision on a point, seen together with where others moved it.
 
     place: where the decision says the point is; None where it says that it is not where it was.
@@ -157,18 +157,18 @@ def standing(
     """What counts of each point, (person, keypoint) -> the standing decision; and the conflicts between reviewers.
 
     Of a reviewer the last decision on a point counts, by time and then by place in the list; `undo` takes it back.
-    Reviewers agree who say the same; of moves that means the same visibility, and places within `tolerance` of each
+    Reviewers agree who decide the same; of moves that means the same visibility, and places within `tolerance` of each
     other, of which the mean is taken. Points on which they do not agree are conflicts and have no entry.
     To accept a point where another decision of the list has moved it (or at the mean of several such) is to move it
     there too.
-    tolerance: pixels for a correction's point; without it `AGREE_PX`. `revision.agreement` makes one from the people's
+    tolerance: pixels for a correction's point; without it `AGREE_PX`. `apply.agreement` makes one from the people's
     sizes.
     """
-    return agreed(last_said(corrections), tolerance or (lambda _: AGREE_PX))
+    return agreed(last_decisions(corrections), tolerance or (lambda _: AGREE_PX))
 
 
-def last_said(corrections: Sequence[Correction]) -> dict[Key, dict[str, Said]]:
-    """Per point and reviewer what stands of what was said. Points and reviewers are sorted."""
+def last_decisions(corrections: Sequence[Correction]) -> dict[Key, dict[str, LastDecision]]:
+    """Per point and reviewer the decision that was not taken back. Points and reviewers are sorted."""
     last: dict[Key, dict[str, Correction]] = {}
     moves: dict[Key, list[Point]] = {}
     for correction in sorted(corrections, key=lambda c: c.instant):
@@ -197,49 +197,49 @@ def _places(moves: Sequence[Point]) -> list[tuple[float, float]]:
     return single + [_mean(c) for c in several]
 
 
-def _seen(correction: Correction, places: Sequence[tuple[float, float]]) -> Said:
+def _seen(correction: Correction, places: Sequence[tuple[float, float]]) -> LastDecision:
     verdict, old = correction.verdict, correction.old
     if correction.new is not None:
-        return Said(correction, verdict, correction.new)
+        return LastDecision(correction, verdict, correction.new)
     moved = old is not None and any(same_place((old.x, old.y), place) for place in places)
     if verdict in (Verdict.ACCEPT, Verdict.HIDDEN) and old is not None:
         if not moved:
-            return Said(correction, verdict, old)
+            return LastDecision(correction, verdict, old)
         v = Visibility.HIDDEN if verdict == Verdict.HIDDEN else old.v or Visibility.VISIBLE
-        return Said(correction, Verdict.MOVE, Point(old.x, old.y, int(v)))
-    # Whoever rejects a point where it was moved to says nothing new of the estimate it was moved from.
-    return Said(correction, verdict, None if moved else old)
+        return LastDecision(correction, Verdict.MOVE, Point(old.x, old.y, int(v)))
+    # Whoever rejects a point where it was moved to decides nothing about the estimate it was moved from.
+    return LastDecision(correction, verdict, None if moved else old)
 
 
 def agreed(
-    said: Mapping[Key, Mapping[str, Said]], tolerance: Tolerance
+    last: Mapping[Key, Mapping[str, LastDecision]], tolerance: Tolerance
 ) -> tuple[dict[Key, Standing], tuple[Finding, ...]]:
-    """What counts of what reviewers last said of each point, and the conflicts; see `standing`."""
+    """What counts of the reviewers' last decisions on each point, and the conflicts; see `standing`."""
     stands: dict[Key, Standing] = {}
     conflicts = []
-    for key, by in said.items():
-        all_said = list(by.values())
-        if not all_said:
+    for key, by in last.items():
+        decisions = list(by.values())
+        if not decisions:
             continue
-        first = all_said[0]
-        apart = max((_distance(a.place, b.place) for a, b in combinations(all_said, 2)), default=0.0)
+        first = decisions[0]
+        apart = max((_distance(a.place, b.place) for a, b in combinations(decisions, 2)), default=0.0)
         new = None
         if first.verdict == Verdict.MOVE:
-            places = [s.place for s in all_said if s.place is not None]
+            places = [d.place for d in decisions if d.place is not None]
             new = Point(*_mean([(p.x, p.y) for p in places]), places[0].v)
-            same = len({(s.verdict, s.place and s.place.v) for s in all_said}) == 1
+            same = len({(d.verdict, d.place and d.place.v) for d in decisions}) == 1
             same = same and apart <= tolerance(first.correction)
         else:
-            same = len({s.verdict for s in all_said}) == 1
+            same = len({d.verdict for d in decisions}) == 1
         if same:
-            stands[key] = Standing(first.verdict, new, tuple(by), tuple(s.correction for s in all_said))
+            stands[key] = Standing(first.verdict, new, tuple(by), tuple(d.correction for d in decisions))
         else:
-            conflicts.append(_conflict(all_said, apart))
+            conflicts.append(_conflict(decisions, apart))
     return stands, tuple(conflicts)
 
 
-def _conflict(said: Sequence[Said], apart: float) -> Finding:
-    corrections = [s.correction for s in said]
+def _conflict(decisions: Sequence[LastDecision], apart: float) -> Finding:
+    corrections = [d.correction for d in decisions]
     person, keypoint, image = corrections[0].person, corrections[0].keypoint, corrections[0].image
     numbers: dict[str, Any] = {
         "person": person,
@@ -249,7 +249,7 @@ def _conflict(said: Sequence[Said], apart: float) -> Finding:
         "ids": [c.id for c in corrections],
     }
     words = [f"{c.reviewer} says {c.verdict}" for c in corrections]
-    if all(s.verdict == Verdict.MOVE for s in said):
+    if all(d.verdict == Verdict.MOVE for d in decisions):
         numbers["apart_px"] = round(apart, 2)
         words.append(f"{apart:.1f} px apart")
     return Finding(

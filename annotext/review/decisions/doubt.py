@@ -1,4 +1,4 @@
-"""How doubtful a person's added points are: what a reviewer sorts by.
+"""Which added points are open for review, and how doubtful they are: what a reviewer sorts by.
 
 N people, A added keypoints.
 """
@@ -16,27 +16,32 @@ from annotext.core.frame import MIN_INPUTS, count, size_of
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions, matched
 
-# Predictors cut their crops a quarter larger than the box (RTMPose, HRNet: MMPose's GetBBoxCenterScale); what a pass
-# displaced is a share of the crop's longer side, and predictions do not keep their crops.
+# Predictors cut their crops a quarter larger than the box (RTMPose, HRNet: MMPose's GetBBoxCenterScale); what test-time
+# augmentation displaced is a share of the crop's longer side, and predictions do not keep their crops.
 CROP_OF_BOX = 1.25
 # From here predictors disagree, in person sizes. One student's flip and shift on 1,000 synthetic COCO people: of the
 # predicted points of the 174 people from here up .101 were wrong, of the others' .008; on 1,000 MPII people, candidates
 # included, .696 of those of 139 people, and .437.
 DISAGREE_FROM = 0.2
-_PASSES = ("flip", "shift")
-_PREDICTED = (Source.STUDENT, Source.TEACHER)
+# Features of the augmented passes that say how far a point moved.
+_AUGMENTED = ("flip", "shift")
 
 
 def add_limits(keypoints: Sequence[str], header: Mapping[str, Any]) -> NDArray[np.float64]:
-    """(A,) the score from which up each keypoint is added unseen, by an extended file's header; NaN where none is said.
+    """(A,) the score from which up each keypoint is added unseen, by the file's header; NaN where it names none.
 
     header: `AnnotationFile.header`. No limit: uncalibrated, or no score meets the target.
     """
     policy = header.get("policy")
     limits = policy.get("limits") if isinstance(policy, Mapping) else None
-    said = [limits.get(k) if isinstance(limits, Mapping) else None for k in keypoints]
-    found = [s.get("add_from") if isinstance(s, Mapping) else None for s in said]
+    entries = [limits.get(k) if isinstance(limits, Mapping) else None for k in keypoints]
+    found = [e.get("add_from") if isinstance(e, Mapping) else None for e in entries]
     return np.array([np.nan if f is None else float(f) for f in found], dtype=np.float64)
+
+
+def predicted(additions: Additions) -> NDArray[np.bool_]:
+    """(N, A) bool: a model made the estimate."""
+    return np.asarray((additions.source == Source.STUDENT) | (additions.source == Source.TEACHER))
 
 
 def undecided(additions: Additions) -> NDArray[np.bool_]:
@@ -44,16 +49,22 @@ def undecided(additions: Additions) -> NDArray[np.bool_]:
     return np.asarray((additions.source != Source.NONE) & (additions.review == None))  # noqa: E711
 
 
-def below_limit(additions: Additions, limits: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N, A) bool: undecided, and asked about, or predicted and written although the score is below (A,) `limits`."""
-    predicted = np.isin(additions.source.astype(str), [str(s) for s in _PREDICTED])
-    written = additions.added & predicted & (additions.score < limits)  # False where there is no limit
-    return undecided(additions) & (additions.asked | written)
+def open_points(
+    additions: Additions, limits: NDArray[np.float64] | None = None, *, withheld: bool = True, derived: bool = False
+) -> NDArray[np.bool_]:
+    """(N, A) bool: undecided points a reviewer may be asked about: asked about already, written, or kept back.
 
-
-def to_review(additions: Additions, limits: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N, A) bool: undecided, and asked about, below its limit, or withheld."""
-    return below_limit(additions, limits) | (undecided(additions) & (additions.decision == Decision.WITHHOLD))
+    limits: (A,) scores from which a written point is sure enough (NaN: none is asked about for its score); without them
+    every predicted point that is written is open, and an order weighs its score. withheld: candidates that the policy
+    kept back are open, too. derived: so are points that follow from labels, where a file asks about them or withholds
+    them; annotext's policy always adds them, and one that is added is never open.
+    """
+    made = predicted(additions)
+    kept = additions.asked | (additions.decision == Decision.WITHHOLD) if withheld else additions.asked
+    written = additions.added & made
+    if limits is not None:
+        written &= additions.score < limits  # False where there is no limit
+    return undecided(additions) & (written | (kept if derived else kept & made))
 
 
 def lowest_score(additions: Additions) -> NDArray[np.float64]:
@@ -83,29 +94,28 @@ def disagreement(poses: Poses, additions: Additions, predictions: Sequence[Predi
     """(N,) the largest disagreement about a predicted point of the person, in person sizes; NaN where none is known.
 
     Of a keypoint that several predictors know: the largest distance between two of them. Of one that a single predictor
-    knows: how far its further looks (`flip`, `shift`) moved it, whichever is more; their share of the crop is turned
-    into pixels as if the crop were `CROP_OF_BOX` times the box.
+    knows: how far test-time augmentation (`flip`, `shift`) moved it, whichever is more; their share of the crop is
+    turned into pixels as if the crop were `CROP_OF_BOX` times the box.
     """
     n, a = additions.visibility.shape
     size = person_size(poses)[:, None]
     places = np.full((len(predictions), n, a, 2), np.nan)
     moved = np.full((n, a), np.nan)
-    for i, said in enumerate(predictions):
-        rows, them = matched(poses.ids, said.ids)
+    for i, one in enumerate(predictions):
+        rows, them = matched(poses.ids, one.ids)
         for column, keypoint in enumerate(additions.keypoints):
-            if keypoint not in said.skeleton.index:
+            if keypoint not in one.skeleton.index:
                 continue
-            k = said.skeleton.index[keypoint]
-            places[i, rows, column] = said.xy[them, k]
-            for name in _PASSES:
-                if name in said.features:
-                    moved[rows, column] = np.fmax(moved[rows, column], said.features[name][them, k])
+            k = one.skeleton.index[keypoint]
+            places[i, rows, column] = one.xy[them, k]
+            for name in _AUGMENTED:
+                if name in one.features:
+                    moved[rows, column] = np.fmax(moved[rows, column], one.features[name][them, k])
     between = np.full((n, a), np.nan)
     for i in range(len(predictions)):
         for j in range(i):
             between = np.fmax(between, np.linalg.norm(places[i] - places[j], axis=-1))
     crop = CROP_OF_BOX * poses.bbox_xywh[:, 2:].max(axis=1, initial=0)[:, None]
     share = np.where(np.isfinite(between), between, moved * crop) / size
-    predicted = np.isin(additions.source.astype(str), [str(s) for s in _PREDICTED])
-    share = np.where(predicted & np.isfinite(share), share, -np.inf).max(axis=1, initial=-np.inf)
+    share = np.where(predicted(additions) & np.isfinite(share), share, -np.inf).max(axis=1, initial=-np.inf)
     return np.where(np.isfinite(share), share, np.nan)

@@ -1,8 +1,8 @@
 """Which people a reviewer should look at next: the expected error of their added points, and how unlike they are.
 
 A person is shown whole, and a reviewer's time goes by points: what counts is the error removed per point looked at.
-Error is measured in person sizes (`frame.size_of`) and is that of points that are wrong: of a point that is right by
-the criterion a reviewer says so, and nothing moves.
+Error is measured in person sizes (`frame.size_of`) and is that of points that are wrong: a reviewer
+accepts a point that is right by the criterion, and nothing moves.
 
 N people, A added keypoints, D features of a person.
 """
@@ -16,7 +16,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.additions import Additions, Decision, Source
+from annotext.core.additions import Additions
 from annotext.core.frame import Frame, columns, count, size_of, usable
 from annotext.core.poses import Poses
 
@@ -66,22 +66,10 @@ class ReviewValue:
         """(P,) rows of those who have a point to look at."""
         return np.flatnonzero(self.points.any(axis=1))
 
-    def per_point(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) mean of (N, A) values over a person's points; 0 for who has none."""
+    def per_point(self, of: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N,) mean of (N, A) `of` over a person's points; 0 for who has none."""
         n = self.points.sum(axis=1)
-        return np.where(self.points, values, 0.0).sum(axis=1) / np.maximum(n, 1)
-
-
-def open_points(additions: Additions, *, withheld: bool = False) -> NDArray[np.bool_]:
-    """(N, A) bool: predicted points that are labels or asked about, and that nobody has decided on.
-
-    Derived points follow from labels and are not asked about. withheld: candidates that were kept back, too.
-    """
-    predicted = (additions.source == Source.STUDENT) | (additions.source == Source.TEACHER)
-    looked_at = (additions.decision == Decision.ADD) | (additions.decision == Decision.ASK)
-    if withheld:
-        looked_at |= additions.decision == Decision.WITHHOLD
-    return np.asarray(predicted & looked_at & (additions.review == None))  # noqa: E711
+        return np.where(self.points, of, 0.0).sum(axis=1) / np.maximum(n, 1)
 
 
 def review_values(
@@ -147,7 +135,7 @@ def kinds_of(features: Sequence[NDArray[np.float64]], rng: np.random.Generator) 
 
 
 def queue(
-    at_stake: ReviewValue,
+    values: ReviewValue,
     strategy: Strategy,
     *,
     score: NDArray[np.float64],
@@ -164,7 +152,7 @@ def queue(
     (1 + r / t)^-`STEEPNESS` for one whose kind has r people with more, t = `SHARE` of a kind's mean number. That falls
     with r, so sorting by it is the greedy choice for a sum of concave functions of the kinds (Nemhauser et al. 1978).
     """
-    people = at_stake.people
+    people = values.people
     if not len(people):
         return people
     rng = np.random.default_rng(seed)
@@ -172,12 +160,12 @@ def queue(
         return rng.permutation(people)
     if strategy is Strategy.UNCERTAINTY:
         between = np.where(np.isfinite(limit), limit, 0.5)
-        return _by(at_stake.per_point(1 - np.abs(score - between)), people)
+        return _by(values.per_point(1 - np.abs(score - between)), people)
     kind = kinds_of([block[people] for block in features], rng)
     if strategy is Strategy.DIVERSE:
         place = _places(rng.random(len(people)), kind)
         return people[np.lexsort((kind, place))]
-    gain = at_stake.error[people].sum(axis=1) / (OPENING + at_stake.points[people].sum(axis=1))
+    gain = values.error[people].sum(axis=1) / (OPENING + values.points[people].sum(axis=1))
     scale = max(1.0, SHARE * len(people) / (kind.max() + 1))
     gain = gain * (1 + _places(gain, kind) / scale) ** -STEEPNESS
     return people[np.argsort(-gain, kind="stable")]

@@ -5,25 +5,47 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from annotext.core.errors import AnnotextError
 from annotext.review.decisions.correction import Correction, Verdict
 
-# Longer than this between two decisions is a pause and no work. One point takes seconds, a hard person a minute.
+# Longer than this between two decisions is a pause and no work. One point takes seconds, a hard point half a minute, a
+# hard person a minute or two.
 PAUSE = timedelta(minutes=3)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a reviewer decides. decisions: of the stretches that count, without each one's first. minutes: of these
+    stretches, pauses left out."""
+
+    decisions: int
+    minutes: float
+
+    @classmethod
+    def of(cls, instants: Iterable[datetime]) -> Pace:
+        """Of decisions made at `instants`, in any order."""
+        gaps = [b - a for a, b in pairwise(sorted(instants))]
+        worked = [gap for gap in gaps if gap <= PAUSE]
+        return cls(len(worked), sum(worked, timedelta()).total_seconds() / 60)
+
+    @property
+    def per_minute(self) -> float | None:
+        """None where nobody knows."""
+        return self.decisions / self.minutes if self.minutes > 0 else None
 
 
 @dataclass(frozen=True)
 class Reviewer:
     """One reviewer's work.
 
-    verdicts: verdict -> points on which it is their last word; points they took back are not counted. decisions: all
-    they ever said of points, notes and what they took back later included. minutes: spent deciding, pauses left out.
-    per_minute: points decided per minute of these; None where nobody knows (fewer than two decisions with a time).
-    last: when they decided last, empty where unknown.
+    verdicts: verdict -> points on which it is their last decision; points they took back are not counted. decisions:
+    all they ever made, notes and those they took back later included. minutes: spent deciding, pauses left out.
+    per_minute: decisions per minute of these; None where nobody knows (fewer than two decisions with a time). last:
+    when they decided last, empty where unknown.
     """
 
     name: str
@@ -69,21 +91,16 @@ def reviewers(corrections: Iterable[Correction]) -> tuple[Reviewer, ...]:
     return tuple(_reviewer(name, by[name]) for name in sorted(by))
 
 
-def _reviewer(name: str, said: list[Correction]) -> Reviewer:
-    last: dict[tuple[int, str], Correction] = {}
-    for c in said:
-        if c.verdict != Verdict.NOTE:
-            last[c.person, c.keypoint] = c
-    counted = Counter(c.verdict for c in last.values())
-    timed = [c for c in said if c.time]
-    gaps = [b.instant - a.instant for a, b in pairwise(timed)]
-    worked = [gap for gap in gaps if gap <= PAUSE]
-    minutes = sum(worked, timedelta()).total_seconds() / 60
+def _reviewer(name: str, decisions: list[Correction]) -> Reviewer:
+    last = {(c.person, c.keypoint): c.verdict for c in decisions if c.verdict != Verdict.NOTE}
+    counted = Counter(last.values())
+    timed = [c for c in decisions if c.time]
+    pace = Pace.of(c.instant for c in timed)
     return Reviewer(
         name=name,
         verdicts={v.value: counted[v] for v in Verdict if counted[v] and v != Verdict.UNDO},
-        decisions=len(said),
-        minutes=minutes,
-        per_minute=len(worked) / minutes if minutes > 0 else None,
+        decisions=len(decisions),
+        minutes=pace.minutes,
+        per_minute=pace.per_minute,
         last=timed[-1].time if timed else "",
     )

@@ -1,4 +1,4 @@
-"""What another tool's export says about added keypoints, and which decisions that makes.
+"""The decisions on added keypoints that another tool's export amounts to.
 
 See docs/corrections_elsewhere.md. N people of the extended file, A added keypoints.
 """
@@ -47,11 +47,11 @@ def differences(
 
     A point further than `tolerance` pixels away is moved. One that is where it was is hidden, if only that changed;
     accepted, if it was withheld and is no candidate any more, or was checked; else nobody decided. A point that is gone
-    is rejected: that it is not in the picture at all no export can say. Ids follow from what is said, so that the same
+    is rejected: that it is not in the picture at all no export can say. Ids follow from the contents, so that the same
     export gives the same lines. path: of the export, for problems.
-    earlier: what is written already. Where this reviewer said something else in this tool, the export is their last
-    word: what they took back is undone, and what they say again is a line of its own. In a file in which the point is
-    decided nothing is undone: there it is where they left it.
+    earlier: what is written already. Where this reviewer decided something else in this tool, the export is their last
+    decision: what they took back is undone, and what they decide again is a line of its own. In a file in which the
+    point is decided nothing is undone: there it is where they left it.
     """
     row_of = {person: i for i, person in enumerate(poses.ids.tolist())}
     files = poses.file_names()
@@ -93,18 +93,23 @@ def differences(
             verdict, new = _decision(point, old, person, tolerance)
             before = last.get((person.annotation, keypoint))
             if verdict is None:
-                told = point is not None or person.whole
-                if not told or before is None or before.verdict == Verdict.UNDO or additions.review[row, j] is not None:
+                reported = point is not None or person.whole
+                if (
+                    not reported
+                    or before is None
+                    or before.verdict == Verdict.UNDO
+                    or additions.review[row, j] is not None
+                ):
                     unchanged += old is not None
                     continue
                 verdict = Verdict.UNDO
-            said = (input_sha256, tool, reviewer, person.annotation, keypoint, verdict.value, old, new, person.time)
-            name = _name(said)
+            content = (input_sha256, tool, reviewer, person.annotation, keypoint, verdict.value, old, new, person.time)
+            name = _name(content)
             if before is not None and (verdict == Verdict.UNDO or (name in written and name != before.id)):
                 if _same(before, verdict, new):
                     found.append(before)
                     continue
-                name = _name((said, before.id))
+                name = _name((content, before.id))
             found.append(
                 Correction(
                     id=name,
@@ -124,8 +129,8 @@ def differences(
     return Differences(tuple(found), unchanged, tuple(problems))
 
 
-def _name(said: object) -> str:
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
+def _name(content: object) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:32]
 
 
 def _same(before: Correction, verdict: Verdict, new: Point | None) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from annotext.core.errors import AnnotextError
-from annotext.review.fiftyone.documents import BOXES, CANDIDATES, HUMAN, PEOPLE, Shown, samples
+from annotext.review.fiftyone.documents import BOXES, CANDIDATES, HUMAN, PEOPLE, DatasetContent, samples
+from annotext.review.fiftyone.store import INFO
 from annotext.review.fiftyone.views import dress, save_views
-
-INFO = "annotext"
 
 
 def check_name(name: str, *, overwrite: bool, fo: Any) -> None:
@@ -27,7 +26,7 @@ def check_name(name: str, *, overwrite: bool, fo: Any) -> None:
 
 def build_dataset(
     name: str,
-    shown: Shown,
+    content: DatasetContent,
     info: dict[str, Any],
     *,
     overwrite: bool,
@@ -47,24 +46,24 @@ def build_dataset(
         fo.delete_dataset(unfinished)
     dataset = fo.Dataset(unfinished, persistent=False)
     try:
-        _declare(dataset, fo, queue=shown.queue is not None)
-        images = sorted(set(shown.poses.image_index.tolist()))
+        _declare(dataset, fo, queue=content.queue is not None)
+        images = sorted(set(content.poses.image_index.tolist()))
         dataset.add_samples(
-            _counted(samples(shown, fo), len(images), progress),
+            _counted(samples(content, fo), len(images), progress),
             dynamic=False,
             validate=False,
             progress=False,
             num_samples=len(images),
         )
         dataset.info = {INFO: info}
-        dress(dataset, shown.poses.skeleton, fo)
+        dress(dataset, content.poses.skeleton, fo)
         views = save_views(
             dataset,
             info["added"],
-            audit=int(shown.audit.sum()),
+            audit=int(content.audit.sum()),
             seed=audit_seed,
-            disagreement=bool((shown.disagreement >= 0).any()),
-            queued=None if shown.queue is None else len(shown.queue),
+            disagreement=bool((content.disagreement >= 0).any()),
+            queued=None if content.queue is None else len(content.queue),
         )
         if overwrite and fo.dataset_exists(name):
             fo.delete_dataset(name)

@@ -215,10 +215,10 @@ def _why_not(log: Path) -> str:
         return "it left no log"
     for line in reversed(lines):
         try:
-            said = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(said, dict) and said.get("s") in ("E", "F"):
-            attributes = said.get("attr") or {}
-            return f"{said.get('msg')}: {attributes.get('error', attributes)} ({log})"
+        if isinstance(entry, dict) and entry.get("s") in ("E", "F"):
+            attributes = entry.get("attr") or {}
+            return f"{entry.get('msg')}: {attributes.get('error', attributes)} ({log})"
     return f"see {log}"

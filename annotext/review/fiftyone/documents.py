@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from annotext.core.additions import Additions, Decision, Source
 from annotext.core.poses import Poses
-from annotext.review.decisions.doubt import below_limit, expected_wrong, lowest_score, to_review, undecided
+from annotext.review.decisions.doubt import expected_wrong, lowest_score, open_points
 from annotext.review.decisions.plausibility import PlausibilityIssue
 from annotext.review.decisions.queue_file import QueuedPerson
 
@@ -25,13 +25,13 @@ PERSON, CROWD = "person", "crowd"
 
 
 @dataclass(frozen=True)
-class Shown:
+class DatasetContent:
     """What is shown of N people.
 
     poses: in the grown skeleton, labelled and written points. additions: of its A last keypoints. own: of the others,
-    where people without labels were labelled whole. limits: (A,), NaN where there is none. disagreement: (N,), NaN
+    of people without labels who got pseudo-labels. limits: (A,), NaN where there is none. disagreement: (N,), NaN
     where unknown. issues: of these people. audit: (N, K) bool, the points of the random audit. images: I paths;
-    sizes: I (width, height) in pixels; both None for images that are not shown. queue: of these people, in order, if
+    sizes: I (width, height) in pixels; both None for images that are not content. queue: of these people, in order, if
     there is one.
     """
 
@@ -47,14 +47,14 @@ class Shown:
     queue: Sequence[QueuedPerson] | None = None
 
 
-def samples(shown: Shown, fo: Any) -> Iterator[Any]:
+def samples(content: DatasetContent, fo: Any) -> Iterator[Any]:
     """A `fiftyone.Sample` per image with people, in file order; fo: the fiftyone module. Nothing is saved."""
-    people = _People(shown)
+    people = _People(content)
     rows_of: dict[int, list[int]] = {}
-    for row, image in enumerate(shown.poses.image_index.tolist()):
+    for row, image in enumerate(content.poses.image_index.tolist()):
         rows_of.setdefault(image, []).append(row)
     for image in sorted(rows_of):
-        path, size = shown.images[image], shown.sizes[image]
+        path, size = content.images[image], content.sizes[image]
         if path is None or size is None:
             raise ValueError(f"image {image} has people, and no path or size")
         keypoints, human, candidates, boxes = [], [], [], []
@@ -83,10 +83,10 @@ def samples(shown: Shown, fo: Any) -> Iterator[Any]:
 
 
 class _People:
-    """The arrays of `Shown` as lists of JSON values, K of each per person."""
+    """The arrays of `DatasetContent` as lists of JSON values, K of each per person."""
 
-    def __init__(self, shown: Shown) -> None:
-        poses, additions = shown.poses, shown.additions
+    def __init__(self, content: DatasetContent) -> None:
+        poses, additions = content.poses, content.additions
         n, k = poses.visibility.shape
         self.names = poses.skeleton.keypoints
         self.ids = poses.ids.tolist()
@@ -100,7 +100,7 @@ class _People:
         score = np.ones((n, k))
         source, decision = np.full((n, k), HUMAN_SOURCE, dtype=object), np.full((n, k), HUMAN_SOURCE, dtype=object)
         reason, reviewed = np.full((n, k), "", dtype=object), np.full((n, k), "", dtype=object)
-        for part in (additions, *([shown.own] if shown.own is not None else [])):
+        for part in (additions, *([content.own] if content.own is not None else [])):
             columns = poses.skeleton.indices(part.keypoints)
             mine = np.zeros((n, k), dtype=bool)
             mine[:, columns] = part.source != Source.NONE
@@ -128,21 +128,25 @@ class _People:
         self.candidate_confidence = np.where(withheld, score, 0.0).tolist()
 
         lowest, wrong = lowest_score(additions), expected_wrong(additions)
-        self.lowest, self.wrong, self.disagreement = _or_none(lowest), wrong.tolist(), _or_none(shown.disagreement)
-        self.left = to_review(additions, shown.limits).sum(axis=1).tolist()
+        self.lowest, self.wrong, self.disagreement = _or_none(lowest), wrong.tolist(), _or_none(content.disagreement)
+        is_open = open_points(additions, content.limits, derived=True)
+        held = is_open & (additions.decision == Decision.WITHHOLD)
+        self.left = is_open.sum(axis=1).tolist()
         self.decided = (additions.review != None).sum(axis=1).tolist()  # noqa: E711
         added = np.array(additions.keypoints, dtype=object)
-        self.below = _names(added, below_limit(additions, shown.limits))
-        self.withheld = _names(added, undecided(additions) & (additions.decision == Decision.WITHHOLD))
-        self.audit = _names(np.array(self.names, dtype=object), shown.audit)
+        self.below = _names(added, is_open & ~held)
+        self.withheld = _names(added, held)
+        self.audit = _names(np.array(self.names, dtype=object), content.audit)
         # A person's with their numbers; an image's without, so that equal ones can be picked in the sidebar.
         self.findings: list[list[str]] = [[] for _ in range(n)]
         self.explained: list[list[str]] = [[] for _ in range(n)]
-        for issue in shown.issues:
+        for issue in content.issues:
             self.findings[issue.row].append(str(issue))
             self.explained[issue.row].append(issue.explained())
 
-        self.queued = None if shown.queue is None else {p.id: (i, p.keypoints) for i, p in enumerate(shown.queue, 1)}
+        self.queued = (
+            None if content.queue is None else {p.id: (i, p.keypoints) for i, p in enumerate(content.queue, 1)}
+        )
 
         self.has_human: list[bool] = np.asarray(human.any(axis=1)).tolist()
         self.has_candidates: list[bool] = np.asarray(withheld.any(axis=1)).tolist()

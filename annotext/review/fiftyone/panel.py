@@ -1,7 +1,8 @@
-"""What the Review panel shows of a person, and what a reviewer's keys come to. Plain dictionaries: no fiftyone here.
+"""What the Review panel shows of a person, and which decision a key makes. Plain dictionaries: no fiftyone here.
 
-A label is a FiftyOne Keypoint as MongoDB holds it, made by `documents` and kept up to date by `shown`. Coordinates that
-travel to the browser and back are image pixels, 0-based.
+A label is a FiftyOne Keypoint as MongoDB holds it, made by `documents` and kept up to date by `sample_state`: its
+`below` and `withheld` are the open points (`doubt.open_points`). Coordinates that travel to the browser and back are
+image pixels, 0-based.
 """
 
 from __future__ import annotations
@@ -9,54 +10,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 from annotext.core.additions import Decision, Source
 from annotext.core.errors import AnnotextError
-from annotext.review.decisions.correction import Correction, Point, Verdict, last_said
-from annotext.review.fiftyone.shown import AS_BUILT
+from annotext.core.poses import Visibility
+from annotext.review.decisions.correction import Correction, Point, Verdict, last_decisions
+from annotext.review.fiftyone.sample_state import AS_BUILT, CONFLICT
 from annotext.review.fiftyone.views import AUDIT, QUEUE, WITHHELD, below_view
 
-# A reviewer who says nothing for so long is away: the time does not count. Hard points take half a minute.
-PAUSE_SECONDS = 120.0
-# The rate is that of the last so many decisions: what one is doing now, not what one did before lunch.
-RECENT = 60
 # Files keep coordinates to 0.01 pixel.
 _DIGITS = 2
-_PREDICTED = (Source.STUDENT, Source.TEACHER)
+# Views about points that the labels name in a list of their own.
+_LISTED = {AUDIT: "audit", QUEUE: "queued"}
 _Label = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One person of the queue. sample: FiftyOne's id. left: points to ask about."""
+    """One person of a view. sample: FiftyOne's id. left: points to ask about."""
 
     sample: str
     person: int
     left: int
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How fast a reviewer decides: decisions of the stretch that counts, and its minutes."""
-
-    decisions: int
-    minutes: float
-
-    @property
-    def per_minute(self) -> float | None:
-        """None until there is something to go by."""
-        return self.decisions / self.minutes if self.decisions >= 3 and self.minutes > 0 else None
-
-
-def pace(times: Iterable[datetime]) -> Pace:
-    """The pace of the last `RECENT` decisions made at `times`; breaks longer than `PAUSE_SECONDS` do not count."""
-    recent = sorted(times)[-RECENT:]
-    gaps = [(b - a).total_seconds() for a, b in pairwise(recent)]
-    worked = [g for g in gaps if g <= PAUSE_SECONDS]
-    return Pace(len(worked), sum(worked) / 60)
 
 
 def keypoint_of_view(view: str | None, added: Sequence[str]) -> str | None:
@@ -65,19 +41,18 @@ def keypoint_of_view(view: str | None, added: Sequence[str]) -> str | None:
 
 
 def asked(label: _Label, view: str | None, added: Sequence[str]) -> list[str]:
-    """The added keypoints of a person that a saved view asks about and nobody has decided on, from the label's sums.
+    """The added keypoints of a person that a saved view asks about.
 
-    Empty for views that ask about everything: there the label's `left` counts.
+    The audit's or the queue's, decided or not; else the open ones, or of these the view's keypoint, or the withheld.
     """
-    keypoint = keypoint_of_view(view, added)
-    if keypoint is not None:
-        return [k for k in (*(label["below"] or ()), *(label["withheld"] or ())) if k == keypoint]
-    if view == WITHHELD:
-        return [k for k in label["withheld"] or () if k in added]
-    return []
+    if view in _LISTED:
+        return [k for k in label.get(_LISTED[view]) or () if k in added]
+    only = keypoint_of_view(view, added)
+    below = () if view == WITHHELD else label["below"] or ()
+    return [k for k in (*below, *(label["withheld"] or ())) if only in (None, k)]
 
 
-def queue(
+def people_of(
     samples: Iterable[tuple[str, Sequence[_Label]]],
     view: str | None,
     names: Sequence[str],
@@ -94,12 +69,7 @@ def queue(
     for sample, labels in samples:
         of_sample = []
         for label in labels:
-            if view in _LISTED:
-                left = len(_unjudged(label, _LISTED[view], names, added))
-            elif _special(view, added):
-                left = len(asked(label, view, added))
-            else:
-                left = int(label["left"] or 0)
+            left = _left(label, view, names, added)
             first = label["queue_rank"] if view == QUEUE else label["lowest"]
             if left or everybody:
                 of_sample.append((not left, 1.0 if first is None else first, int(label["person"]), left))
@@ -109,8 +79,16 @@ def queue(
     return [row for _, row in rows]
 
 
+def _left(label: _Label, view: str | None, names: Sequence[str], added: Sequence[str]) -> int:
+    """How many points a view still asks about."""
+    if view in _LISTED:
+        reviewed = dict(zip(names, label["reviewed"] or (), strict=False))
+        return sum(not reviewed.get(k) for k in asked(label, view, added))
+    return len(asked(label, view, added)) if _special(view, added) else int(label["left"] or 0)
+
+
 def fields(view: str | None, added: Sequence[str]) -> tuple[str, ...]:
-    """What `queue` needs of a label; the less, the faster."""
+    """What `people_of` needs of a label; the less, the faster."""
     if view == AUDIT:
         return ("person", "lowest", "audit", "reviewed")
     if view == QUEUE:
@@ -122,16 +100,6 @@ def fields(view: str | None, added: Sequence[str]) -> tuple[str, ...]:
 
 def _special(view: str | None, added: Sequence[str]) -> bool:
     return view == WITHHELD or keypoint_of_view(view, added) is not None
-
-
-# Views about points that the labels name in a list of their own.
-_LISTED = {AUDIT: "audit", QUEUE: "queued"}
-
-
-def _unjudged(label: _Label, field: str, names: Sequence[str], added: Sequence[str]) -> list[str]:
-    """Of the person's points that a field lists, those that nobody judged."""
-    judged = dict(zip(names, label["reviewed"] or (), strict=False))
-    return [k for k in label[field] or () if k in added and not judged.get(k)]
 
 
 def as_built(label: _Label | None) -> _Label | None:
@@ -147,8 +115,8 @@ def estimates(
 ) -> dict[str, dict[str, Any]]:
     """Every keypoint of a person that has a place, and every added one, as the extended file has it.
 
-    kind: human, added, candidate, or none (no estimate; then without x, y). x, y: image pixels. Not what reviewers made
-    of it: that is in what they said.
+    kind: human, added, candidate, or none (no estimate; then without x, y). x, y: image pixels. outside: of the image;
+    such a point cannot be accepted. What reviewers made of it is in `decided`.
     """
     built, held = as_built(label), as_built(candidate)
     found: dict[str, dict[str, Any]] = {}
@@ -165,6 +133,7 @@ def estimates(
                     "score": of["confidence"][j],
                     "radius": of["radius_px"][j] or None,
                     "reason": (of.get("reason") or [""] * len(names))[j] or "",
+                    "outside": not is_inside((x, y), size),
                 }
             break
         else:
@@ -173,49 +142,38 @@ def estimates(
     return found
 
 
-def to_ask(
-    points: Mapping[str, Mapping[str, Any]], label: _Label, view: str | None, limits: Mapping[str, float | None]
-) -> list[str]:
-    """The keypoints a reviewer is asked about, whoever has decided on them already; the least sure first.
+def to_ask(points: Mapping[str, Mapping[str, Any]], label: _Label, view: str | None, added: Sequence[str]) -> list[str]:
+    """The keypoints a view asks about, whoever has decided on them since the dataset was built; the least sure first.
 
-    points: of `estimates`. Of a view about one keypoint that one, of the audit and the queue their points, else all
-    those asked about, written below their limit, or withheld.
+    points: of `estimates`.
     """
-    listed = None if view not in _LISTED else set(label.get(_LISTED[view]) or ())
-    only = keypoint_of_view(view, list(points))
-    chosen = []
-    for name, point in points.items():
-        if point["kind"] in ("human", "none"):
-            continue
-        limit = limits.get(name)
-        below = point["source"] in _PREDICTED and limit is not None and point["score"] < limit
-        open_ = point["kind"] == "candidate" or point["decision"] == Decision.ASK or below
-        if listed is not None:
-            open_ = name in listed
-        elif only is not None:
-            open_ = open_ and name == only
-        elif view == WITHHELD:
-            open_ = point["decision"] == Decision.WITHHOLD
-        if open_:
-            chosen.append((point["score"], name))
-    return [name for _, name in sorted(chosen)]
+    built = as_built(label) or label
+    chosen = [k for k in asked(built, view, added) if points.get(k, {"kind": "none"})["kind"] not in ("human", "none")]
+    return sorted(chosen, key=lambda k: (points[k]["score"], k))
 
 
-def said(corrections: Sequence[Correction], person: int, reviewer: str) -> dict[str, Any]:
-    """What was said of a person: `mine`, keypoint -> decision; `others`, keypoint -> decisions; `notes`."""
+def decided(
+    corrections: Sequence[Correction], label: _Label, names: Sequence[str], person: int, reviewer: str
+) -> dict[str, Any]:
+    """What was decided on a person.
+
+    `mine`: keypoint -> the reviewer's last decision. `others`: keypoint -> those of others. `conflicts`: keypoints on
+    which reviewers disagree, so that the point stays as it was. `notes`.
+    """
     mine: dict[str, Any] = {}
     others: dict[str, list[Any]] = {}
     own = [c for c in corrections if c.person == person]
-    for (_, keypoint), by in last_said(own).items():
-        for who, words in by.items():
-            c = words.correction
+    for (_, keypoint), by in last_decisions(own).items():
+        for who, last in by.items():
+            c = last.correction
             entry = {"verdict": str(c.verdict), "new": None if c.new is None else [c.new.x, c.new.y, c.new.v]}
             if who == reviewer:
                 mine[keypoint] = entry
             else:
                 others.setdefault(keypoint, []).append({"reviewer": who, **entry})
     notes = [{"keypoint": c.keypoint, "note": c.note, "reviewer": c.reviewer} for c in own if c.note]
-    return {"mine": mine, "others": others, "notes": notes}
+    conflicts = [k for k, verdict in zip(names, label["reviewed"] or (), strict=False) if verdict == CONFLICT]
+    return {"mine": mine, "others": others, "conflicts": conflicts, "notes": notes}
 
 
 def correction(
@@ -225,12 +183,15 @@ def correction(
     size: tuple[int, int],
     reviewer: str,
     time: str,
+    earlier: Correction | None = None,
 ) -> Correction:
     """A decision from the browser as a correction.
 
-    decision: id, person, keypoint, verdict; where they apply new [x, y, v], note, and seen [x, y], where the point was
-    when it was looked at. points: of `estimates`. Raises AnnotextError for a decision on a point that is not the one
-    that is there now (the dataset was built anew), for a place outside the image, and for one that makes no sense.
+    decision: id, person, keypoint, verdict; where they apply new [x, y] or [x, y, v], where the point is if not where
+    the file has it, note, and seen [x, y], where the file had it when it was looked at. points: of `estimates`.
+    earlier: the reviewer's decision on the point that stood until now; without v the point stays as visible as that
+    left it. Raises AnnotextError for a decision on a point that is not the one that is there now (the dataset was built
+    anew), for a place outside the image, and for one that makes no sense.
     """
     keypoint, person = str(decision.get("keypoint") or ""), int(decision["person"])
     point = points.get(keypoint)
@@ -242,16 +203,12 @@ def correction(
     seen = decision.get("seen")
     if keypoint and (None if old is None else [old.x, old.y]) != (None if seen is None else [float(c) for c in seen]):
         raise AnnotextError(f"{keypoint} of person {person} is not where it was: the dataset was built anew, reload")
-    new = decision.get("new")
     try:
-        verdict = Verdict(decision["verdict"])
+        verdict, new = _meant(Verdict(decision["verdict"]), decision.get("new"), old, earlier)
         if old is not None and verdict in (Verdict.ACCEPT, Verdict.HIDDEN) and not is_inside((old.x, old.y), size):
             raise AnnotextError(f"{keypoint} of person {person} is outside the image: move it, or call it absent")
-        if new is not None:
-            x, y, v = round(float(new[0]), _DIGITS), round(float(new[1]), _DIGITS), int(new[2])
-            if not is_inside((x, y), size):
-                raise AnnotextError(f"{keypoint} of person {person}: ({x}, {y}) is outside the image")
-            new = Point(x, y, v)
+        if new is not None and not is_inside((new.x, new.y), size):
+            raise AnnotextError(f"{keypoint} of person {person}: ({new.x}, {new.y}) is outside the image")
         return Correction(
             id=str(decision["id"]),
             person=person,
@@ -266,6 +223,24 @@ def correction(
         )
     except ValueError as error:
         raise AnnotextError(f"{keypoint or 'note'} of person {person}: {error}") from None
+
+
+def _meant(
+    verdict: Verdict, new: Sequence[float] | None, old: Point | None, earlier: Correction | None
+) -> tuple[Verdict, Point | None]:
+    """The verdict, and where it puts the point: one that is right at another place than the file's is moved there."""
+    if new is None:
+        return verdict, None
+    x, y = (round(float(c), _DIGITS) for c in new[:2])
+    v = int(Visibility.VISIBLE)
+    if verdict == Verdict.HIDDEN or (earlier is not None and earlier.verdict == Verdict.HIDDEN):
+        v = int(Visibility.HIDDEN)
+    elif earlier is not None and earlier.new is not None:
+        v = earlier.new.v
+    elif old is not None and old.v:
+        v = old.v
+    moved = Verdict.MOVE if verdict in (Verdict.ACCEPT, Verdict.HIDDEN) else verdict
+    return moved, Point(x, y, int(new[2]) if len(new) > 2 and verdict != Verdict.HIDDEN else v)
 
 
 def is_inside(xy: tuple[float, float], size: tuple[int, int]) -> bool:

@@ -1,4 +1,4 @@
-"""A reviewer at a dataset: what the panel's operators do. Reads samples, records decisions, counts.
+"""What the panel's operators do for a reviewer of a dataset: read samples, record decisions, count.
 
 One per dataset and server process. The dataset's decisions are in `decisions`; nothing of them is kept here but the
 times of this reviewer's own.
@@ -10,31 +10,40 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from annotext.core.errors import AnnotextError
-from annotext.review.decisions.correction import Verdict
-from annotext.review.fiftyone import store as decisions
+from annotext.review.decisions.correction import Correction, Verdict, last_decisions
+from annotext.review.decisions.journal import in_order
+from annotext.review.decisions.reviewers import Pace
 from annotext.review.fiftyone.documents import BOXES, CANDIDATES, HUMAN, PEOPLE
 from annotext.review.fiftyone.panel import (
     correction,
+    decided,
     estimates,
     fields,
-    is_inside,
     keypoint_of_view,
-    pace,
-    queue,
-    said,
+    people_of,
     to_ask,
 )
-from annotext.review.fiftyone.store import decisions_on, record, review_info
+from annotext.review.fiftyone.store import (
+    decisions,
+    decisions_on,
+    image_name,
+    image_size,
+    record,
+    review_info,
+    sample_collection,
+)
 
 # The reviewer's name reaches the server here, from the command line: a browser cannot say it is somebody else.
 REVIEWER = "ANNOTEXT_REVIEWER"
 # A panel asks for a few people ahead; more at once would only be slow.
 PEOPLE_AT_ONCE = 50
-_desks: dict[tuple[str, str], ReviewService] = {}
+# The rate is that of the last so many decisions: what one is doing now, not what one did before lunch; and none is told
+# of fewer than three.
+RECENT, FEWEST = 60, 3
+_services: dict[tuple[str, str], ReviewService] = {}
 _lock = threading.Lock()
 
 
@@ -50,10 +59,10 @@ def review_service(dataset: Any) -> ReviewService:
         )
     key = (reviewer, str(dataset._doc.id))
     with _lock:
-        if key not in _desks:
-            _desks[key] = ReviewService(dataset, reviewer)
-        _desks[key].dataset = dataset
-        return _desks[key]
+        if key not in _services:
+            _services[key] = ReviewService(dataset, reviewer)
+        _services[key].dataset = dataset
+        return _services[key]
 
 
 class ReviewService:
@@ -64,12 +73,15 @@ class ReviewService:
         self.dataset = dataset
         self.reviewer = reviewer
         self._saving = threading.Lock()
-        own = [c.instant for c in decisions.decisions(dataset) if c.reviewer == reviewer and _counts(c)]
-        self._times = sorted(own)
+        own = [c for c in decisions(dataset) if c.reviewer == reviewer]
+        self._times = sorted(c.instant for c in own)
+        self._points = sum(map(_counts, own))
         self._ids: set[str] = set()
+        # Recorded while the database did not answer.
+        self._behind: list[Correction] = []
 
     def about(self) -> dict[str, Any]:
-        """What holds for all people: names, edges, limits, who reviews."""
+        """What holds for all people: names, edges, who reviews."""
         info = review_info(self.dataset)
         skeleton = self.dataset.default_skeleton
         return {
@@ -77,7 +89,6 @@ class ReviewService:
             "reviewer": self.reviewer,
             "names": list(info["skeleton"]),
             "added": list(info["added"]),
-            "limits": dict(info.get("limits") or {}),
             "edges": [] if skeleton is None else [list(e) for e in skeleton.edges],
         }
 
@@ -92,10 +103,10 @@ class ReviewService:
         if sample_id is not None:
             view, name = self.dataset.select(sample_id), None
         samples = _labels(self.dataset, view, fields(name, info["added"]))
-        rows = queue(samples, name, info["skeleton"], info["added"], everybody=everybody)
+        rows = people_of(samples, name, info["skeleton"], info["added"], everybody=everybody)
         if not rows and not everybody:
             everybody = True
-            rows = queue(samples, name, info["skeleton"], info["added"], everybody=True)
+            rows = people_of(samples, name, info["skeleton"], info["added"], everybody=True)
         return {
             "about": self.about(),
             "view": name,
@@ -106,64 +117,97 @@ class ReviewService:
         }
 
     def people(self, wanted: Sequence[tuple[str, int]], view: str | None) -> list[dict[str, Any]]:
-        """People, (sample id, person), as the panel draws them: see `panel.estimates`, `to_ask` and `said`.
+        """People, (sample id, person), as the panel draws them: see `panel.estimates`, `to_ask` and `decided`.
 
         Those who are gone (the dataset was built anew) are left out.
         """
         wanted = list(wanted)[:PEOPLE_AT_ONCE]
         info = review_info(self.dataset)
         documents = self._documents([sample for sample, _ in wanted])
-        spoken = decisions_on(self.dataset, [person for _, person in wanted])
+        corrections = self._decisions_on([person for _, person in wanted])
         shown = []
         for sample, person in wanted:
             document = documents.get(sample)
             labels = None if document is None else _both(document, person)
             if document is None or labels is None:
                 continue
-            size = _size(document)
+            size = image_size(document)
             points = estimates(*labels, size, info["skeleton"], info["added"])
             shown.append(
                 {
                     "sample": sample,
                     "person": person,
-                    "file": _file(info, document),
+                    "file": image_name(info, document),
                     "src": document["filepath"],
                     "width": size[0],
                     "height": size[1],
                     "bbox": list(labels[0].get("bbox_px") or ()),
                     "findings": list(labels[0].get("findings") or ()),
                     "points": points,
-                    "ask": to_ask(points, labels[0], view, info.get("limits") or {}),
-                    **said(spoken, person, self.reviewer),
+                    "ask": to_ask(points, labels[0], view, info["added"]),
+                    **decided(corrections, labels[0], info["skeleton"], person, self.reviewer),
                 }
             )
         return shown
 
-    def decide(self, said_now: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def decide(self, made_now: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Record decisions of the panel: all of them or none. See `panel.correction` for what they hold.
 
-        Saying the same thing again, with the same ids, changes nothing: the browser may ask twice. Raises AnnotextError
-        where nothing was saved.
+        The answer has what is decided on these people now (see `panel.decided`). Sending the same decisions again, with
+        the same ids, changes nothing: the browser may ask twice. Raises AnnotextError where nothing was saved.
         """
         info = review_info(self.dataset)
         with self._saving:
-            documents = self._documents([str(d["sample"]) for d in said_now])
-            made = []
-            for i, d in enumerate(said_now):
+            documents = self._documents([str(d["sample"]) for d in made_now])
+            persons = [int(d["person"]) for d in made_now]
+            earlier = self._own_decisions(persons)
+            made: list[Correction] = []
+            for i, d in enumerate(made_now):
                 document = documents.get(str(d["sample"]))
                 labels = None if document is None else _both(document, int(d["person"]))
                 if document is None or labels is None:
                     raise AnnotextError(
                         f"person {d['person']} is not in the dataset any more: it was built anew, reload"
                     )
-                size = _size(document)
+                size = image_size(document)
                 points = estimates(*labels, size, info["skeleton"], info["added"])
-                made.append(correction(d, points, _file(info, document), size, self.reviewer, self._now(i)))
+                key = (int(d["person"]), str(d.get("keypoint") or ""))
+                name, time = image_name(info, document), self._now(i)
+                made.append(correction(d, points, name, size, self.reviewer, time, earlier.get(key)))
+                if made[-1].verdict != Verdict.NOTE:
+                    earlier[key] = made[-1]
             recorded = record(self.dataset, made)
+            self._behind = [] if recorded.shown else [*self._behind, *made]
             fresh = [c for c in made if c.id not in self._ids]
             self._ids.update(c.id for c in fresh)
-            self._times += [c.instant for c in fresh if _counts(c)]
-        return {"saved": [c.id for c in made], "note": recorded.problem, "progress": self.progress()}
+            self._times += [c.instant for c in fresh]
+            self._points += sum(map(_counts, fresh))
+        people = sorted({(str(d["sample"]), int(d["person"])) for d in made_now})
+        answer = {"saved": [c.id for c in made], "note": recorded.problem, "progress": self.progress()}
+        return {**answer, "people": self._decided(people)}
+
+    def _decided(self, people: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+        """What is decided on people, (sample id, person)."""
+        names = review_info(self.dataset)["skeleton"]
+        documents = self._documents([sample for sample, _ in people])
+        corrections = self._decisions_on([person for _, person in people])
+        found = []
+        for sample, person in people:
+            labels = _both(documents[sample], person) if sample in documents else None
+            if labels is not None:
+                state = decided(corrections, labels[0], names, person, self.reviewer)
+                found.append({"sample": sample, "person": person, **state})
+        return found
+
+    def _decisions_on(self, persons: Sequence[int]) -> list[Correction]:
+        """All decisions on these people, those included that the database does not have yet."""
+        behind = [c for c in self._behind if c.person in persons]
+        return in_order([*decisions_on(self.dataset, persons), *behind])
+
+    def _own_decisions(self, persons: Sequence[int]) -> dict[tuple[int, str], Correction]:
+        """(person, keypoint) -> this reviewer's decision that stands."""
+        last = last_decisions([c for c in self._decisions_on(persons) if c.reviewer == self.reviewer])
+        return {key: by[self.reviewer].correction for key, by in last.items()}
 
     def selected(self, labels: Sequence[Mapping[str, Any]], samples: Sequence[str]) -> list[tuple[str, int]]:
         """The people, (sample id, person), of FiftyOne's selection: those of the labels, or all on the samples."""
@@ -188,8 +232,7 @@ class ReviewService:
             for one in self.people(people[start : start + PEOPLE_AT_ONCE], None):
                 for keypoint in one["ask"]:
                     point = one["points"][keypoint]
-                    there = is_inside((point["x"], point["y"]), (one["width"], one["height"]))
-                    if there and keypoint not in one["mine"] and keypoint not in one["others"]:
+                    if not point["outside"] and keypoint not in one["mine"] and keypoint not in one["others"]:
                         whose = {"sample": one["sample"], "person": one["person"], "keypoint": keypoint}
                         found.append({**whose, "seen": [point["x"], point["y"]]})
         return found
@@ -197,18 +240,19 @@ class ReviewService:
     def progress(self) -> dict[str, Any]:
         """Points of the whole dataset: decided, left; this reviewer's, and their rate (None: too early to say)."""
         decided, left = self._sums()
-        rate = pace(self._times).per_minute
+        pace = Pace.of(self._times[-RECENT:])
+        rate = pace.per_minute if pace.decisions >= FEWEST else None
         return {
             "decided": decided,
             "left": left,
-            "mine": len(self._times),
+            "mine": self._points,
             "per_minute": rate,
             "minutes_left": left / rate if rate else None,
         }
 
     def _sums(self) -> tuple[int, int]:
         sums = [{"$group": {"_id": None, "decided": {"$sum": "$decided"}, "left": {"$sum": "$to_review"}}}]
-        found = list(self._samples().aggregate(sums))
+        found = list(sample_collection(self.dataset).aggregate(sums))
         return (int(found[0]["decided"]), int(found[0]["left"])) if found else (0, 0)
 
     def _documents(self, ids: Sequence[str]) -> dict[str, Any]:
@@ -220,27 +264,22 @@ class ReviewService:
         except InvalidId as error:
             raise AnnotextError(f"not a sample: {error}") from None
         fields = {"filepath": 1, "metadata": 1, **dict.fromkeys((PEOPLE, HUMAN, CANDIDATES, BOXES), 1)}
-        return {str(d["_id"]): d for d in self._samples().find({"_id": {"$in": wanted}}, fields)}
-
-    def _samples(self) -> Any:
-        from fiftyone.core.odm import get_db_conn
-
-        return get_db_conn()[self.dataset._sample_collection_name]
+        return {str(d["_id"]): d for d in sample_collection(self.dataset).find({"_id": {"$in": wanted}}, fields)}
 
     def _now(self, i: int) -> str:
-        """Later than everything this reviewer said before: the order of decisions is that of their times."""
+        """Later than all this reviewer decided before: the order of decisions is that of their times."""
         now = datetime.now(UTC)
         if self._times and now <= self._times[-1]:
             now = self._times[-1] + timedelta(microseconds=1)
         return (now + timedelta(microseconds=i)).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _counts(c: Any) -> bool:
+def _counts(c: Correction) -> bool:
     return c.verdict not in (Verdict.NOTE, Verdict.UNDO)
 
 
 def _labels(dataset: Any, view: Any, wanted: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Sample ids and labels of a view, as `panel.queue` takes them; in its order."""
+    """Sample ids and labels of a view, as `panel.people_of` takes them; in its order."""
     if getattr(view, "_is_patches", False):
         return _labels_of_patches(dataset, view, wanted)
     values = view.values(["id", *(f"{PEOPLE}.keypoints.{name}" for name in wanted)])
@@ -266,16 +305,3 @@ def _both(document: Mapping[str, Any], person: int) -> tuple[Mapping[str, Any], 
         labels = (document.get(field) or {}).get("keypoints", ())
         found.append(next((x for x in labels if int(x["person"]) == person), None))
     return None if found[0] is None else (found[0], found[1])
-
-
-def _size(document: Mapping[str, Any]) -> tuple[int, int]:
-    return int(document["metadata"]["width"]), int(document["metadata"]["height"])
-
-
-def _file(info: Mapping[str, Any], document: Mapping[str, Any]) -> str:
-    """The image's name in the annotation file."""
-    path = Path(document["filepath"])
-    try:
-        return str(PurePosixPath(path.relative_to(info["images"])))
-    except ValueError:
-        return path.name

@@ -23,8 +23,30 @@ from typing import Any
 from urllib.parse import quote
 
 from annotext.core.errors import AnnotextError
-from annotext.review.fiftyone.script import BUNDLE, PLUGIN, panel_script
 from annotext.review.fiftyone.views import WORST
+
+PLUGIN = Path(__file__).parent / "plugin"
+BUNDLE = "panel.js"  # as the plugin's manifest calls it: FiftyOne loads one script a plugin
+# What a part uses while it is loaded stands before it; `review` hands the panel to FiftyOne.
+PARTS = (
+    "words",
+    "server",
+    "geometry",
+    "outbox",
+    "model",
+    "dots",
+    "picture",
+    "actions",
+    "list",
+    "bars",
+    "overlays",
+    "looks",
+    "review",
+)
+_HEAD = (
+    '// annotext\'s Review panel, joined of the parts in annotext/review/plugin/panel.\n(function () {\n"use strict";\n'
+)
+_FOOT = "})();\n"
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5151  # FiftyOne's own
@@ -64,6 +86,17 @@ def is_free(port: int) -> bool:
     return True
 
 
+def part(name: str) -> Path:
+    """Where a part of the panel is."""
+    return PLUGIN / "panel" / f"{name}.js"
+
+
+def panel_script() -> str:
+    """The panel: all parts in their order, in the scope of one function, so that FiftyOne's own scripts see nothing of
+    them."""
+    return "\n".join([_HEAD, *(part(name).read_text(encoding="utf-8") for name in PARTS), _FOOT])
+
+
 @contextmanager
 def plugins_folder(users: str | Path | None) -> Iterator[Path]:
     """A folder with our plugin and links to everything in the user's folder of plugins; gone afterwards.
@@ -93,11 +126,6 @@ def _copy_plugin(place: Path) -> None:
     for name in ("fiftyone.yml", "__init__.py"):
         shutil.copyfile(PLUGIN / name, place / name)
     (place / BUNDLE).write_text(panel_script(), encoding="utf-8")
-
-
-def users_plugins(fo: Any) -> str | None:
-    """The folder FiftyOne would take plugins from."""
-    return fo.config.plugins_dir
 
 
 def save_workspace(dataset: Any, fo: Any) -> str:

@@ -2,14 +2,14 @@
 
 A decision lives in two places that do not belong to the dataset: the reviewer's journal beside the extended file (see
 `journal`; synced to the disk before anything else happens) and `COLLECTION`, an insert-only collection of FiftyOne's
-database, where reviewers on several machines meet. What samples show is a cache of the decisions (see `shown`).
+database, where reviewers on several machines meet. What samples show is a cache of the decisions (see `sample_state`).
 
 A decision belongs to an extended file, not to a dataset: `dataset_key` is the sha256 of the annotation file that was
 extended, and the extended file's absolute path as the dataset has it. So a dataset that is built again or renamed finds
 its decisions again, and so do two datasets of one file; extended files of the same people at two places, made by
 different models or merely tried out, keep theirs apart. Who copies or moves an extended file takes the journals along:
 they bring the decisions into the database of the new place. A team opens one dataset and meets there. Where the file
-itself was made anew and a point is elsewhere now, a decision on the old one is stale (`core.corrections`).
+itself was made anew and a point is elsewhere now, a decision on the old one is stale (`decisions.apply`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,14 @@ from annotext.formats.files.skeletons import known_skeletons
 from annotext.review.decisions.correction import Correction, Verdict
 from annotext.review.decisions.files import append_corrections, correction_line, parse_line
 from annotext.review.decisions.journal import in_order, journal_name, make_journal_folder, read_journals
-from annotext.review.fiftyone.shown import AS_BUILT, TAGS, Layout, Sample, Shown, shown
+from annotext.review.fiftyone.sample_state import (
+    AS_BUILT,
+    TAGS,
+    LabelSchema,
+    SampleState,
+    StoredSample,
+    sample_states,
+)
 
 COLLECTION = "annotext_decisions"
 # Environment variable: another folder for the journals, for who shares a database but not the extended file's folder.
@@ -44,7 +51,7 @@ INFO = "annotext"
 ANSWER_SECONDS = 5.0
 # A bulk refresh of 100,000 decisions takes longer.
 BULK_SECONDS = 600.0
-# Others may decide while a sample is written; it is written again until what it shows is what was said.
+# Others may decide while a sample is written; it is written again until what it shows is what was decided.
 _TRIES = 20
 _DUPLICATE = 11000
 _FIELDS = ("people", "candidates")
@@ -73,6 +80,42 @@ def review_info(dataset: Any) -> Mapping[str, Any]:
     return info
 
 
+def find_dataset(name: str, fo: Any, *, hint: str = "") -> Any:
+    """The dataset `name`. hint: what else the user could do, a sentence.
+
+    Raises AnnotextError if there is none, naming those that there are, or annotext did not build it.
+    """
+    if fo.dataset_exists(name):
+        dataset = fo.load_dataset(name)
+        review_info(dataset)
+        return dataset
+    built = reviewed_datasets()
+    those = f"; there are {', '.join(built)}" if built else ""
+    hint = hint or "`annotext review build EXTENDED --images DIR --name NAME` makes one"
+    raise AnnotextError(f"there is no dataset {name!r}{those}. {hint}")
+
+
+def image_name(info: Mapping[str, Any], document: Mapping[str, Any]) -> str:
+    """The name in the annotation file of the image that a sample's document shows."""
+    path = Path(document["filepath"])
+    try:
+        return str(PurePosixPath(path.relative_to(info["images"])))
+    except ValueError:
+        return path.name
+
+
+def image_size(document: Mapping[str, Any]) -> tuple[int, int]:
+    """(width, height) in pixels of the image that a sample's document shows."""
+    return int(document["metadata"]["width"]), int(document["metadata"]["height"])
+
+
+def sample_collection(dataset: Any) -> Any:
+    """The collection of the dataset's samples in FiftyOne's database."""
+    from fiftyone.core.odm import get_db_conn
+
+    return get_db_conn()[dataset._sample_collection_name]
+
+
 def journal_of(info: Mapping[str, Any]) -> Path:
     """The folder of the journals that this process reads and writes: the dataset's, unless `JOURNAL` says another."""
     return Path(os.environ.get(JOURNAL) or info["journal"])
@@ -84,7 +127,7 @@ def dataset_key(info: Mapping[str, Any]) -> str:
 
 
 def record(dataset: Any, corrections: Sequence[Correction]) -> Recorded:
-    """Record what one reviewer said: journal, database, then the touched samples show it.
+    """Record one reviewer's decisions: journal, database, then the touched samples show them.
 
     When this returns, the decisions are on the disk. Raises AnnotextError, and nothing is recorded, for a keypoint that
     was not added, for several reviewers at once, and if the journal cannot be written. A database that does not answer
@@ -121,7 +164,7 @@ def decisions(dataset: Any) -> list[Correction]:
     info = review_info(dataset)
     try:
         with pymongo.timeout(BULK_SECONDS):
-            found = _said(info)
+            found = _stored(info)
     except PyMongoError as error:
         raise AnnotextError(f"FiftyOne's database does not answer: {error}") from None
     return in_order([*found, *read_journals(journal_of(info))[0]])
@@ -131,7 +174,7 @@ def decisions_on(dataset: Any, persons: Sequence[int]) -> list[Correction]:
     """What the database knows of these people, by (time, id). Raises AnnotextError if it does not answer."""
     try:
         with pymongo.timeout(ANSWER_SECONDS):
-            return _said(review_info(dataset), persons)
+            return _stored(review_info(dataset), persons)
     except PyMongoError as error:
         raise AnnotextError(f"FiftyOne's database does not answer: {error}") from None
 
@@ -215,7 +258,7 @@ def _insert(info: Mapping[str, Any], corrections: Sequence[Correction]) -> None:
             raise
 
 
-def _said(info: Mapping[str, Any], persons: Sequence[int] | None = None) -> list[Correction]:
+def _stored(info: Mapping[str, Any], persons: Sequence[int] | None = None) -> list[Correction]:
     """What the database knows, of these people or of all."""
     query: dict[str, Any] = {"dataset": dataset_key(info)}
     if persons is not None:
@@ -230,11 +273,10 @@ def _show(dataset: Any, query: Mapping[str, Any]) -> None:
     Each writes after its decision is in the database, and looks again after it wrote: whoever writes last has seen all.
     """
     import fiftyone
-    from fiftyone.core.odm import get_db_conn
 
     info = review_info(dataset)
-    layout = _layout(info)
-    samples = get_db_conn()[dataset._sample_collection_name]
+    schema = _schema(info)
+    samples = sample_collection(dataset)
     place = (str(samples.database.client.address), samples.name)
     if place not in _indexed:
         samples.create_index(_PERSON)
@@ -245,15 +287,15 @@ def _show(dataset: Any, query: Mapping[str, Any]) -> None:
             break
         read = [_sample(info, d) for d in documents]
         persons = sorted({int(x["person"]) for s in read for x in s.people})
-        said = _said(info, persons)
+        corrections = _stored(info, persons)
         changes = [
             change
-            for document, now in zip(documents, shown(layout, read, said), strict=True)
+            for document, now in zip(documents, sample_states(schema, read, corrections), strict=True)
             for change in _changes(document, now)
         ]
         if changes:
             samples.bulk_write(changes, ordered=False)
-        seen = {c.id for c in said}
+        seen = {c.id for c in corrections}
         later = {"dataset": dataset_key(info), "person": {"$in": persons}}
         new = {d["person"] for d in _decisions().find(later, {"id": 1, "person": 1, "_id": 0}) if d["id"] not in seen}
         if not new:
@@ -263,18 +305,12 @@ def _show(dataset: Any, query: Mapping[str, Any]) -> None:
     fiftyone.Sample._reload_docs(dataset._sample_collection_name)
 
 
-def _sample(info: Mapping[str, Any], document: Mapping[str, Any]) -> Sample:
-    metadata = document["metadata"]
+def _sample(info: Mapping[str, Any], document: Mapping[str, Any]) -> StoredSample:
     people, candidates = ((document.get(field) or {}).get("keypoints", []) for field in _FIELDS)
-    file = Path(document["filepath"])
-    try:
-        image = str(PurePosixPath(file.relative_to(info["images"])))
-    except ValueError:
-        image = file.name
-    return Sample(image, int(metadata["width"]), int(metadata["height"]), people, candidates)
+    return StoredSample(image_name(info, document), *image_size(document), people, candidates)
 
 
-def _changes(document: Mapping[str, Any], now: Shown) -> Iterable[pymongo.UpdateOne]:
+def _changes(document: Mapping[str, Any], now: SampleState) -> Iterable[pymongo.UpdateOne]:
     """The writes that bring a sample there."""
     fields: dict[str, Any] = {
         "decided": now.decided,
@@ -302,9 +338,9 @@ def _label_id(sample: ObjectId, field: str, person: int) -> ObjectId:
     return ObjectId(hashlib.sha256(f"{sample} {field} {person}".encode()).digest()[:12])
 
 
-def _layout(info: Mapping[str, Any]) -> Layout:
+def _schema(info: Mapping[str, Any]) -> LabelSchema:
     names, added = tuple(info["skeleton"]), tuple(info["added"])
-    return Layout(_skeleton(names, added), added, info.get("limits") or {}, info["input_sha256"])
+    return LabelSchema(_skeleton(names, added), added, info.get("limits") or {}, info["input_sha256"])
 
 
 @lru_cache(maxsize=8)

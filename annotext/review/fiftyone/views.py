@@ -78,62 +78,52 @@ def save_views(
     return list(views)
 
 
+def _field(name: str) -> Any:
+    from fiftyone.core.expressions import ViewField
+
+    return ViewField(name)
+
+
 def worst_first(dataset: Any) -> Any:
     """Samples with points to review, most wrong points to expect first; those with withheld ones only come last."""
-    from fiftyone import ViewField as F
-
-    return dataset.match(F("to_review") > 0).sort_by("expected_wrong", reverse=True)
+    return dataset.match(_field("to_review") > 0).sort_by("expected_wrong", reverse=True)
 
 
 def in_queue(dataset: Any) -> Any:
     """People of the queue, with their candidates; the image of the first one first."""
-    from fiftyone import ViewField as F
-
-    return _of_people(dataset, F("queue_rank") != None).sort_by("queue_rank")  # noqa: E711
+    return _of_people(dataset, _field("queue_rank") != None).sort_by("queue_rank")  # noqa: E711
 
 
 def below_limit(dataset: Any, keypoint: str) -> Any:
     """People whose `keypoint` is doubtful, with their candidates; most doubtful images first."""
-    from fiftyone import ViewField as F
-
-    doubtful = F("below").contains(keypoint)
+    doubtful = _field("below").contains(keypoint)
     return _of_people(dataset, doubtful).sort_by("lowest")
 
 
 def disagreeing(dataset: Any) -> Any:
     """People about whom predictors disagree, largest disagreement first."""
-    from fiftyone import ViewField as F
-
-    apart = dataset.filter_labels(PEOPLE, F("disagreement") >= DISAGREE_FROM)
+    apart = dataset.filter_labels(PEOPLE, _field("disagreement") >= DISAGREE_FROM)
     return apart.sort_by("disagreement", reverse=True)
 
 
 def implausible(dataset: Any) -> Any:
     """People with findings."""
-    from fiftyone import ViewField as F
-
-    return dataset.filter_labels(PEOPLE, F("findings").length() > 0)
+    return dataset.filter_labels(PEOPLE, _field("findings").length() > 0)
 
 
 def withheld(dataset: Any) -> Any:
     """People with undecided withheld points, and these."""
-    from fiftyone import ViewField as F
-
-    return _of_people(dataset, F("withheld").length() > 0)
+    return _of_people(dataset, _field("withheld").length() > 0)
 
 
 def audited(dataset: Any) -> Any:
     """People with points of the random audit."""
-    from fiftyone import ViewField as F
-
-    return dataset.filter_labels(PEOPLE, F("audit").length() > 0)
+    return dataset.filter_labels(PEOPLE, _field("audit").length() > 0)
 
 
 def decided(dataset: Any) -> Any:
     """Samples with a decision."""
-    from fiftyone import ViewField as F
-
-    return dataset.match(F("decided") > 0)
+    return dataset.match(_field("decided") > 0)
 
 
 def _of_people(dataset: Any, matching: Any) -> Any:

@@ -81,10 +81,10 @@ def test_a_point_that_was_dragged_is_moved_in_the_file_and_nothing_else_changes(
     file, i, j = written(extended, v)
     assert file.additions is not None
     export = edited(tmp_path, extended, shape_of(file, i, j), r'\1points="33.25,44.50"\3')
-    (said,) = collected(tmp_path, export, extended)
-    assert (said.person, said.keypoint) == (file.poses.ids[i], file.additions.keypoints[j])
+    (decision,) = collected(tmp_path, export, extended)
+    assert (decision.person, decision.keypoint) == (file.poses.ids[i], file.additions.keypoints[j])
     new_v = Visibility.HIDDEN if v == 1 else Visibility.VISIBLE
-    assert (said.verdict, said.new) == (Verdict.MOVE, Point(33.25, 44.5, new_v))
+    assert (decision.verdict, decision.new) == (Verdict.MOVE, Point(33.25, 44.5, new_v))
     apply(extended, [tmp_path / "corrections.jsonl"], tmp_path / "out.json")
     after = read_annotations(tmp_path / "out.json").additions
     assert after is not None
@@ -118,11 +118,11 @@ def test_what_an_annotator_says_without_moving_a_point_becomes_a_decision(
     found = re.search(shape_of(file, i, j), text, re.DOTALL)
     assert found is not None and pattern in found[0]
     export.write_text(text.replace(found[0], found[0].replace(pattern, replacement)))
-    (said,) = collected(tmp_path, export, extended)
-    assert said.verdict == verdict
-    assert said.person == file.poses.ids[i]
+    (decision,) = collected(tmp_path, export, extended)
+    assert decision.verdict == verdict
+    assert decision.person == file.poses.ids[i]
     if verdict == Verdict.MOVE:
-        assert said.new is not None and said.new.v == 2
+        assert decision.new is not None and decision.new.v == 2
 
 
 def test_a_deleted_point_is_rejected_but_a_person_who_is_not_in_the_export_is_not_judged(
@@ -131,8 +131,8 @@ def test_a_deleted_point_is_rejected_but_a_person_who_is_not_in_the_export_is_no
     file, i, j = written(extended, 2)
     assert file.additions is not None
     export = edited(tmp_path, extended, shape_of(file, i, j), "")
-    (said,) = collected(tmp_path, export, extended)
-    assert (said.verdict, said.person) == (Verdict.REJECT, file.poses.ids[i])
+    (decision,) = collected(tmp_path, export, extended)
+    assert (decision.verdict, decision.person) == (Verdict.REJECT, file.poses.ids[i])
     (tmp_path / "corrections.jsonl").unlink()
     one = rf'<attribute name="annotation">{file.poses.ids[i]}</attribute>'
     others = [s for s in re.findall(r"<points.*?</points>", export.read_text(), re.DOTALL) if one in s]
@@ -165,11 +165,11 @@ def test_a_skeleton_carries_the_annotation_as_its_attribute(tmp_path: Path, exte
         f'<skeleton label="person" source="manual" z_order="0">{"".join(points)}'
         f'<attribute name="annotation">{file.poses.ids[i]}</attribute></skeleton></image></annotations>'
     )
-    (said,) = collected(tmp_path, export, extended)
-    assert said.verdict == Verdict.MOVE
-    assert said.new is not None and said.new.v == 2
-    assert (said.new.x, said.new.y) == pytest.approx((x + 5, y), abs=0.011)
-    assert said.time == "2026-03-01T10:20:30Z"
+    (decision,) = collected(tmp_path, export, extended)
+    assert decision.verdict == Verdict.MOVE
+    assert decision.new is not None and decision.new.v == 2
+    assert (decision.new.x, decision.new.y) == pytest.approx((x + 5, y), abs=0.011)
+    assert decision.time == "2026-03-01T10:20:30Z"
 
 
 def coco_export(extended: Path, attributes: dict[str, object]) -> tuple[dict[str, object], AnnotationFile, int, int]:
@@ -216,19 +216,19 @@ def test_coco_keypoints_are_matched_by_the_attribute_and_not_by_cvats_own_ids(tm
     document, file, i, j = coco_export(extended, {})
     assert file.additions is not None
     (tmp_path / "export.json").write_text(json.dumps(document))
-    (said,) = collected(tmp_path, tmp_path / "export.json", extended)
-    assert (said.person, said.keypoint) == (file.poses.ids[i], file.additions.keypoints[j])
-    assert said.verdict == Verdict.MOVE
+    (decision,) = collected(tmp_path, tmp_path / "export.json", extended)
+    assert (decision.person, decision.keypoint) == (file.poses.ids[i], file.additions.keypoints[j])
+    assert decision.verdict == Verdict.MOVE
 
 
 def test_a_person_marked_as_checked_has_every_written_point_accepted(tmp_path: Path, extended: Path) -> None:
     document, file, i, _ = coco_export(extended, {"checked": True})
     assert file.additions is not None
     (tmp_path / "export.json").write_text(json.dumps(document))
-    said = {c.keypoint: c.verdict for c in collected(tmp_path, tmp_path / "export.json", extended)}
+    decisions = {c.keypoint: c.verdict for c in collected(tmp_path, tmp_path / "export.json", extended)}
     estimated = [k for k, s in zip(file.additions.keypoints, file.additions.source[i], strict=True) if s != "none"]
-    assert set(said) == set(estimated)
-    assert Verdict.ACCEPT in said.values() or Verdict.REJECT in said.values()
+    assert set(decisions) == set(estimated)
+    assert Verdict.ACCEPT in decisions.values() or Verdict.REJECT in decisions.values()
 
 
 def test_the_same_export_twice_adds_nothing(tmp_path: Path, extended: Path) -> None:
@@ -248,21 +248,21 @@ def test_the_last_export_counts_whatever_earlier_ones_said(tmp_path: Path, exten
         exports.append(export.rename(tmp_path / f"{k}.xml"))
     for count, export in enumerate(exports, start=1):
         for _ in range(2):
-            said = collected(tmp_path, export, extended)
-        assert len(said) == count
-    assert [c.verdict for c in said] == [Verdict.MOVE] * 3 + [Verdict.UNDO]
-    assert said[2].new == said[0].new != said[1].new
-    assert len({c.id for c in said}) == 4
+            decisions = collected(tmp_path, export, extended)
+        assert len(decisions) == count
+    assert [c.verdict for c in decisions] == [Verdict.MOVE] * 3 + [Verdict.UNDO]
+    assert decisions[2].new == decisions[0].new != decisions[1].new
+    assert len({c.id for c in decisions}) == 4
 
 
 def test_points_that_were_taken_along_after_they_were_decided_are_not_undone(tmp_path: Path, extended: Path) -> None:
     file, i, j = written(extended, 2)
     export = edited(tmp_path, extended, shape_of(file, i, j), r'\g<1>points="300.00,200.00"\g<3>')
-    said = collected(tmp_path, export, extended)
+    decisions = collected(tmp_path, export, extended)
     corrected, again = tmp_path / "corrected.json", tmp_path / "again.xml"
     apply(extended, [tmp_path / "corrections.jsonl"], corrected)
     corrections_to(Tool.CVAT, corrected, again)
-    assert collected(tmp_path, again, corrected) == said
+    assert collected(tmp_path, again, corrected) == decisions
 
 
 def test_a_name_that_is_no_text_is_refused_before_anything_is_written(tmp_path: Path, extended: Path) -> None:

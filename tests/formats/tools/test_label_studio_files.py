@@ -96,11 +96,11 @@ def test_a_point_that_was_dragged_is_moved_in_the_file(tmp_path: Path, extended:
             if r["id"] == region and r["type"] == "keypointlabels":
                 r["value"]["x"] += 100 * 8 / 640
 
-    (said,) = collected(tmp_path, annotated(tmp_path, extended, drag), extended)
-    assert f"{said.person}.{said.keypoint}" == region
-    assert said.verdict == Verdict.MOVE and said.new is not None
-    assert (said.new.x, said.new.y) == pytest.approx((x + 8, y), abs=0.011)
-    assert said.time == "2026-03-09T22:16:08.728Z"
+    (decision,) = collected(tmp_path, annotated(tmp_path, extended, drag), extended)
+    assert f"{decision.person}.{decision.keypoint}" == region
+    assert decision.verdict == Verdict.MOVE and decision.new is not None
+    assert (decision.new.x, decision.new.y) == pytest.approx((x + 8, y), abs=0.011)
+    assert decision.time == "2026-03-09T22:16:08.728Z"
     assert apply(extended, [tmp_path / "corrections.jsonl"], tmp_path / "out.json").findings == ()
     after = read_annotations(tmp_path / "out.json").additions
     assert after is not None
@@ -109,14 +109,14 @@ def test_a_point_that_was_dragged_is_moved_in_the_file(tmp_path: Path, extended:
 
 def test_a_deleted_region_is_rejected(tmp_path: Path, extended: Path) -> None:
     region, _ = first_point(extended, 2)
-    (said,) = collected(tmp_path, annotated(tmp_path, extended, without(region)), extended)
-    assert (f"{said.person}.{said.keypoint}", said.verdict) == (region, Verdict.REJECT)
+    (decision,) = collected(tmp_path, annotated(tmp_path, extended, without(region)), extended)
+    assert (f"{decision.person}.{decision.keypoint}", decision.verdict) == (region, Verdict.REJECT)
 
 
 def test_a_candidate_that_is_none_any_more_is_accepted(tmp_path: Path, extended: Path) -> None:
     region, _ = first_point(extended, 0)
-    (said,) = collected(tmp_path, annotated(tmp_path, extended, without(region, "choices")), extended)
-    assert (f"{said.person}.{said.keypoint}", said.verdict) == (region, Verdict.ACCEPT)
+    (decision,) = collected(tmp_path, annotated(tmp_path, extended, without(region, "choices")), extended)
+    assert (f"{decision.person}.{decision.keypoint}", decision.verdict) == (region, Verdict.ACCEPT)
 
 
 def test_a_region_called_hidden_is_hidden(tmp_path: Path, extended: Path) -> None:
@@ -129,8 +129,8 @@ def test_a_region_called_hidden_is_hidden(tmp_path: Path, extended: Path) -> Non
             if r["id"] == region
         ]
 
-    (said,) = collected(tmp_path, annotated(tmp_path, extended, hide), extended)
-    assert (f"{said.person}.{said.keypoint}", said.verdict) == (region, Verdict.HIDDEN)
+    (decision,) = collected(tmp_path, annotated(tmp_path, extended, hide), extended)
+    assert (f"{decision.person}.{decision.keypoint}", decision.verdict) == (region, Verdict.HIDDEN)
 
 
 def test_a_task_said_to_be_checked_has_every_point_decided(tmp_path: Path, extended: Path) -> None:
@@ -138,12 +138,12 @@ def test_a_task_said_to_be_checked_has_every_point_decided(tmp_path: Path, exten
         chosen = {"choices": ["checked"]}
         result.append({"id": "a1B2c3D4e5", "from_name": "done", "to_name": "image", "type": "choices", "value": chosen})
 
-    said = collected(tmp_path, annotated(tmp_path, extended, check), extended)
+    decisions = collected(tmp_path, annotated(tmp_path, extended, check), extended)
     file = read_annotations(extended)
     assert file.additions is not None
-    assert len(said) == (file.additions.source != "none").sum()
-    assert {c.verdict for c in said if c.old is not None and c.old.v} == {Verdict.ACCEPT}
-    assert {c.verdict for c in said if c.old is not None and not c.old.v} == {Verdict.REJECT}
+    assert len(decisions) == (file.additions.source != "none").sum()
+    assert {c.verdict for c in decisions if c.old is not None and c.old.v} == {Verdict.ACCEPT}
+    assert {c.verdict for c in decisions if c.old is not None and not c.old.v} == {Verdict.REJECT}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def line(**changes: Any) -> dict[str, Any]:
 
 
 def complaints(data: bytes, tmp_path: Path, **options: Any) -> list[str]:
-    path = tmp_path / "said.jsonl"
+    path = tmp_path / "made.jsonl"
     path.write_bytes(data)
     with pytest.raises(InputError) as caught:
         read_corrections([path], **options)
@@ -76,13 +76,13 @@ def test_an_mpii_line_names_the_record_and_counts_pixels_from_one() -> None:
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 200))
 def test_a_line_read_back_is_the_decision_and_fits_the_schema(kind: Kind, seed: int) -> None:
-    for said in random_corrections(*added_people(seed % 5), seed):
-        written = correction_line(said, kind)
+    for decision in random_corrections(*added_people(seed % 5), seed):
+        written = correction_line(decision, kind)
         VALID.validate(json.loads(written))
         again = parse_line(written, kind=kind)
         assert correction_line(again, kind) == written
-        assert replace(again, old=said.old, new=said.new) == said
-        for one, other in ((again.old, said.old), (again.new, said.new)):
+        assert replace(again, old=decision.old, new=decision.new) == decision
+        for one, other in ((again.old, decision.old), (again.new, decision.new)):
             assert (one is None) == (other is None)
             if one and other:
                 assert (one.x, one.y, one.v) == (pytest.approx(other.x), pytest.approx(other.y), other.v)
@@ -173,14 +173,14 @@ def test_a_line_that_was_cut_off_is_named_as_such_and_costs_nothing_before_it(tm
     assert complaints(data, tmp_path) == [
         "line 2: is cut off: the program that wrote it was stopped in the middle of the line"
     ]
-    loaded = load_corrections([tmp_path / "said.jsonl"], skip_bad=True)
+    loaded = load_corrections([tmp_path / "made.jsonl"], skip_bad=True)
     assert loaded.corrections == (correction(9),)
     assert [p.hint for p in loaded.skipped] == ["--skip-bad leaves it out; nothing before it is lost"]
 
 
 def test_a_last_line_without_its_newline_is_read(tmp_path: Path) -> None:
-    (tmp_path / "said.jsonl").write_bytes(correction_line(MOVE, "coco")[:-1])
-    assert read_corrections([tmp_path / "said.jsonl"]) == [MOVE]
+    (tmp_path / "made.jsonl").write_bytes(correction_line(MOVE, "coco")[:-1])
+    assert read_corrections([tmp_path / "made.jsonl"]) == [MOVE]
 
 
 def test_an_id_that_stands_twice_with_the_same_words_counts_once(tmp_path: Path) -> None:
@@ -194,26 +194,26 @@ def test_an_id_that_stands_twice_with_the_same_words_counts_once(tmp_path: Path)
 def test_an_id_that_stands_twice_with_other_words_is_refused(tmp_path: Path) -> None:
     data = correction_line(MOVE, "coco") + correction_line(replace(MOVE, reviewer="bob"), "coco")
     (complaint,) = complaints(data, tmp_path)
-    assert complaint == f"line 2: the id {MOVE.id} stands in {tmp_path / 'said.jsonl'}, line 1 too, with other words"
+    assert complaint == f"line 2: the id {MOVE.id} stands in {tmp_path / 'made.jsonl'}, line 1 too, with other words"
 
 
 def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
-    said = random_corrections(*added_people(), 1)
+    decisions = random_corrections(*added_people(), 1)
     paths = [tmp_path / f"{n}.jsonl" for n in range(3)]
     for n, path in enumerate(paths):
-        append_corrections(path, said[n::3], "coco")
+        append_corrections(path, decisions[n::3], "coco")
     assert load_corrections(paths) == load_corrections(paths[::-1]) == load_corrections([*paths, paths[1]])
-    assert read_corrections(paths) == said
+    assert read_corrections(paths) == decisions
 
 
 def test_decisions_of_one_second_keep_the_order_of_their_file(tmp_path: Path) -> None:
-    said = [correction(n, time="2026-01-31T10:00:00Z") for n in (3, 1, 2)]
-    append_corrections(tmp_path / "said.jsonl", said, "coco")
-    assert read_corrections([tmp_path / "said.jsonl"]) == said
+    decisions = [correction(n, time="2026-01-31T10:00:00Z") for n in (3, 1, 2)]
+    append_corrections(tmp_path / "made.jsonl", decisions, "coco")
+    assert read_corrections([tmp_path / "made.jsonl"]) == decisions
 
 
 def test_appending_leaves_out_what_is_there(tmp_path: Path) -> None:
-    path = tmp_path / "said.jsonl"
+    path = tmp_path / "made.jsonl"
     assert append_corrections(path, [correction(1), correction(2), correction(1)], "coco") == 2
     before = path.read_bytes()
     assert append_corrections(path, [correction(2), correction(1)], "coco") == 0
@@ -224,7 +224,7 @@ def test_appending_leaves_out_what_is_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [30, -1])
 def test_a_half_line_is_never_joined_with_the_next(kept: int, tmp_path: Path) -> None:
-    path = tmp_path / "said.jsonl"
+    path = tmp_path / "made.jsonl"
     path.write_bytes(correction_line(correction(1), "coco") + correction_line(correction(2), "coco")[:kept])
     assert append_corrections(path, [correction(3)], "coco") == 1
     whole = [correction(1), correction(3)] if kept > 0 else [correction(n) for n in (1, 2, 3)]
@@ -232,7 +232,7 @@ def test_a_half_line_is_never_joined_with_the_next(kept: int, tmp_path: Path) ->
 
 
 def test_two_programs_that_append_at_once_lose_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "said.jsonl"
+    path = tmp_path / "made.jsonl"
     program = """
 import sys
 from reviewers import correction
@@ -252,10 +252,10 @@ for n in range(60):
 
 def test_a_file_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
-        append_corrections(tmp_path / "nowhere" / "said.jsonl", [MOVE], "coco")
+        append_corrections(tmp_path / "nowhere" / "made.jsonl", [MOVE], "coco")
 
 
 def test_a_negative_zero_is_written_as_zero() -> None:
-    said: Correction = replace(MOVE, new=Point(-0.001, 0.0, 1))
-    assert json.loads(correction_line(said, "coco"))["new"] == [0.0, 0.0, 1]
-    assert b"-0.0" not in correction_line(said, "coco")
+    decisions: Correction = replace(MOVE, new=Point(-0.001, 0.0, 1))
+    assert json.loads(correction_line(decisions, "coco"))["new"] == [0.0, 0.0, 1]
+    assert b"-0.0" not in correction_line(decisions, "coco")

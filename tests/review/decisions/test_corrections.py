@@ -1,4 +1,4 @@
-"""What counts of what reviewers said: the last word of each, agreement, conflicts."""
+"""What counts of what reviewers decisions: the last word of each, agreement, conflicts."""
 
 from __future__ import annotations
 
@@ -49,32 +49,32 @@ def test_a_point_is_two_numbers_and_a_visibility(point: tuple[float, float, int]
 
 
 def test_of_a_reviewer_the_last_decision_counts_whatever_the_order_of_the_list() -> None:
-    said = [correction(2, Verdict.REJECT), correction(1, Verdict.ACCEPT)]
-    stands, conflicts = standing(said)
+    decisions = [correction(2, Verdict.REJECT), correction(1, Verdict.ACCEPT)]
+    stands, conflicts = standing(decisions)
     assert stands[PELVIS].verdict == Verdict.REJECT
     assert not conflicts
 
 
 def test_of_decisions_at_one_time_the_later_in_the_list_counts() -> None:
-    said = [correction(n, v, time="2026-01-31T10:00:00Z") for n, v in enumerate([Verdict.ACCEPT, Verdict.ABSENT])]
-    assert standing(said)[0][PELVIS].verdict == Verdict.ABSENT
-    assert standing(said[::-1])[0][PELVIS].verdict == Verdict.ACCEPT
+    decisions = [correction(n, v, time="2026-01-31T10:00:00Z") for n, v in enumerate([Verdict.ACCEPT, Verdict.ABSENT])]
+    assert standing(decisions)[0][PELVIS].verdict == Verdict.ABSENT
+    assert standing(decisions[::-1])[0][PELVIS].verdict == Verdict.ACCEPT
 
 
 def test_a_decision_without_a_time_is_before_all_others() -> None:
-    said = [correction(1, Verdict.ACCEPT), correction(2, Verdict.REJECT, time="")]
-    assert standing(said)[0][PELVIS].verdict == Verdict.ACCEPT
+    decisions = [correction(1, Verdict.ACCEPT), correction(2, Verdict.REJECT, time="")]
+    assert standing(decisions)[0][PELVIS].verdict == Verdict.ACCEPT
 
 
 def test_undo_takes_back_what_this_reviewer_said_and_nothing_of_others() -> None:
-    said = [correction(1), correction(2, reviewer="bob"), correction(3, Verdict.UNDO)]
-    assert standing(said)[0][PELVIS].reviewers == ("bob",)
-    assert not standing([said[0], said[2]])[0]
+    decisions = [correction(1), correction(2, reviewer="bob"), correction(3, Verdict.UNDO)]
+    assert standing(decisions)[0][PELVIS].reviewers == ("bob",)
+    assert not standing([decisions[0], decisions[2]])[0]
 
 
 def test_a_note_changes_nothing() -> None:
-    said = [correction(1), correction(2, Verdict.NOTE, note="blurred"), correction(3, Verdict.NOTE, keypoint="")]
-    assert standing(said) == standing(said[:1])
+    decisions = [correction(1), correction(2, Verdict.NOTE, note="blurred"), correction(3, Verdict.NOTE, keypoint="")]
+    assert standing(decisions) == standing(decisions[:1])
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ACCEPT, Verdict.REJECT, Verdict.HIDDEN, Verdict.ABSENT])
@@ -86,22 +86,22 @@ def test_reviewers_who_say_the_same_agree(verdict: Verdict) -> None:
 
 
 def test_two_moves_to_nearly_the_same_place_agree_on_the_middle() -> None:
-    said = [
+    decisions = [
         correction(1, Verdict.MOVE, new=Point(30.0, 40.0, 2)),
         correction(2, Verdict.MOVE, new=Point(32.0, 41.0, 2), reviewer="bob"),
     ]
-    stands, conflicts = standing(said)
+    stands, conflicts = standing(decisions)
     assert stands[PELVIS].new == Point(31.0, 40.5, 2)
     assert not conflicts
 
 
 def test_moves_agree_within_the_tolerance_and_not_beyond() -> None:
-    said = [
+    decisions = [
         correction(1, Verdict.MOVE, new=Point(30.0, 40.0, 2)),
         correction(2, Verdict.MOVE, new=Point(30.0 + AGREE_PX, 40.0, 2), reviewer="bob"),
     ]
-    assert standing(said)[0]
-    assert not standing(said, lambda _: AGREE_PX - 0.1)[0]
+    assert standing(decisions)[0]
+    assert not standing(decisions, lambda _: AGREE_PX - 0.1)[0]
 
 
 def test_a_conflict_names_person_keypoint_reviewers_and_what_each_says() -> None:
@@ -122,21 +122,21 @@ def test_a_conflict_names_person_keypoint_reviewers_and_what_each_says() -> None
 
 
 def test_moves_far_apart_are_a_conflict_that_says_how_far() -> None:
-    said = [
+    decisions = [
         correction(1, Verdict.MOVE, new=Point(30.0, 40.0, 2)),
         correction(2, Verdict.MOVE, new=Point(60.0, 80.0, 2), reviewer="bob"),
     ]
-    stands, conflicts = standing(said)
+    stands, conflicts = standing(decisions)
     assert not stands
     assert conflicts[0].numbers["apart_px"] == 50.0
 
 
 def test_a_moved_point_that_one_sees_and_another_does_not_is_a_conflict() -> None:
-    said = [
+    decisions = [
         correction(1, Verdict.MOVE, new=Point(30.0, 40.0, 2)),
         correction(2, Verdict.MOVE, new=Point(30.0, 40.0, 1), reviewer="bob"),
     ]
-    assert len(standing(said)[1]) == 1
+    assert len(standing(decisions)[1]) == 1
 
 
 @pytest.mark.parametrize(("verdict", "v"), [(Verdict.ACCEPT, 2), (Verdict.HIDDEN, 1)])
@@ -151,12 +151,12 @@ def test_to_accept_a_point_where_another_put_it_is_to_put_it_there_too(verdict: 
 
 
 def test_to_accept_the_middle_that_two_agreed_on_keeps_it() -> None:
-    said = [
+    decisions = [
         correction(1, Verdict.MOVE, new=Point(30.0, 40.0, 2)),
         correction(2, Verdict.MOVE, new=Point(32.0, 40.0, 2), reviewer="bob"),
         correction(3, old=Point(31.0, 40.0, 2), reviewer="cleo"),
     ]
-    stands, _ = standing(said)
+    stands, _ = standing(decisions)
     assert stands[PELVIS].new == Point(31.0, 40.0, 2)
     assert stands[PELVIS].reviewers == ("ann", "bob", "cleo")
 
@@ -171,7 +171,7 @@ def test_whoever_rejects_a_point_where_another_put_it_disagrees_with_them() -> N
 @settings(max_examples=50)
 @given(seed=st.integers(0, 1000), shuffled=st.randoms(use_true_random=False))
 def test_what_stands_does_not_depend_on_the_order_of_the_list(seed: int, shuffled: Any) -> None:
-    said = random_corrections(*added_people(seed % 5), seed)
-    again = list(said)
+    decisions = random_corrections(*added_people(seed % 5), seed)
+    again = list(decisions)
     shuffled.shuffle(again)
-    assert standing(again) == standing(said)
+    assert standing(again) == standing(decisions)

@@ -15,12 +15,11 @@ from annotext.core.skeletons import COCO17, UNION21
 from annotext.review.decisions.doubt import (
     CROP_OF_BOX,
     add_limits,
-    below_limit,
     disagreement,
     expected_wrong,
     lowest_score,
+    open_points,
     person_size,
-    to_review,
 )
 
 ADDED = ("upper_neck", "head_top")
@@ -64,7 +63,7 @@ def test_doubt_is_about_points_written_or_asked_about(points: tuple, lowest: flo
 
 def test_below_the_limit_is_what_is_asked_about_or_predicted_and_scored_below() -> None:
     def below(one: tuple, other: tuple = NOTHING) -> list[bool]:
-        return below_limit(additions(one, other), LIMITS)[0].tolist()
+        return open_points(additions(one, other), LIMITS, withheld=False)[0].tolist()
 
     assert below(DOUBTFUL) == [True, False]
     assert below(SURE) == [False, False]
@@ -75,8 +74,20 @@ def test_below_the_limit_is_what_is_asked_about_or_predicted_and_scored_below() 
 
 
 def test_withheld_points_are_to_be_reviewed_too() -> None:
-    assert to_review(additions(SURE, WITHHELD), LIMITS).tolist() == [[False, True]]
-    assert to_review(additions(ASKED, NOTHING), LIMITS).tolist() == [[True, False]]
+    assert open_points(additions(SURE, WITHHELD), LIMITS).tolist() == [[False, True]]
+    assert open_points(additions(ASKED, NOTHING), LIMITS).tolist() == [[True, False]]
+
+
+def test_without_limits_every_predicted_point_that_is_written_or_asked_about_is_open() -> None:
+    assert open_points(additions(SURE, ASKED), withheld=False).tolist() == [[True, True]]
+    assert open_points(additions(DERIVED, WITHHELD), withheld=False).tolist() == [[False, False]]
+    assert open_points(additions(DERIVED, WITHHELD)).tolist() == [[False, True]]
+
+
+def test_a_derived_point_that_a_file_asks_about_is_open_only_where_derived_ones_count() -> None:
+    odd = additions((Decision.ASK, 0.5, Source.DERIVED), DERIVED)
+    assert open_points(odd, LIMITS).tolist() == [[False, False]]
+    assert open_points(odd, LIMITS, derived=True).tolist() == [[True, False]]
 
 
 def test_a_decided_point_is_no_longer_doubtful() -> None:
@@ -86,7 +97,7 @@ def test_a_decided_point_is_no_longer_doubtful() -> None:
     decided = replace(doubtful, review=review)
     assert expected_wrong(decided) == pytest.approx([0.3])
     assert lowest_score(decided) == pytest.approx([0.7])
-    assert to_review(decided, LIMITS).tolist() == [[False, True]]
+    assert open_points(decided, LIMITS).tolist() == [[False, True]]
 
 
 def test_limits_are_those_of_the_header() -> None:
@@ -124,22 +135,24 @@ def test_two_predictors_disagree_by_their_distance_in_sizes(people: tuple[Poses,
     np.testing.assert_allclose(found, 50 / person_size(poses), rtol=1e-6)
 
 
-def test_one_predictor_disagrees_with_itself_by_its_further_looks(people: tuple[Poses, Additions]) -> None:
+def test_one_predictor_disagrees_with_itself_by_what_augmentation_moved(
+    people: tuple[Poses, Additions],
+) -> None:
     poses, added = people
     flip, shift = np.full((20, 21), 0.1, np.float32), np.full((20, 21), 0.05, np.float32)
     shift[:, UNION21.index["head_top"]] = 0.2
-    said = predictions(poses, np.zeros((20, 21, 2)), flip=flip, shift=shift)
+    one = predictions(poses, np.zeros((20, 21, 2)), flip=flip, shift=shift)
     crop = CROP_OF_BOX * poses.bbox_xywh[:, 2:].max(axis=1)
-    np.testing.assert_allclose(disagreement(poses, added, [said]), 0.2 * crop / person_size(poses), rtol=1e-6)
+    np.testing.assert_allclose(disagreement(poses, added, [one]), 0.2 * crop / person_size(poses), rtol=1e-6)
 
 
 def test_derived_points_and_unknown_people_have_no_disagreement(people: tuple[Poses, Additions]) -> None:
     poses, added = people
     other = np.zeros((20, 21, 2))
     other[:, UNION21.index["head_top"]] = (30, 40)
-    said = [predictions(poses, np.zeros((20, 21, 2))), predictions(poses, other, "other")]
+    both = [predictions(poses, np.zeros((20, 21, 2))), predictions(poses, other, "other")]
     derived = replace(added, source=np.full((20, 2), Source.DERIVED, dtype=object))
-    assert np.isnan(disagreement(poses, derived, said)).all()
+    assert np.isnan(disagreement(poses, derived, both)).all()
     assert np.isnan(disagreement(poses, added, [])).all()
-    known = [p.take(poses.ids[:5]) for p in said]
+    known = [p.take(poses.ids[:5]) for p in both]
     np.testing.assert_array_equal(np.isnan(disagreement(poses, added, known)), np.arange(20) >= 5)

@@ -52,11 +52,11 @@ def test_a_reviewer_without_a_name_is_told_so() -> None:
 def test_journals_come_in_the_order_in_which_things_were_said(tmp_path: Path) -> None:
     folder = journal_folder(tmp_path / "extended.json")
     folder.mkdir()
-    said = [correction(n, reviewer=who) for n, who in ((3, "ann"), (1, "bob"), (2, "ann"))]
-    for c in said:
+    decisions = [correction(n, reviewer=who) for n, who in ((3, "ann"), (1, "bob"), (2, "ann"))]
+    for c in decisions:
         append_corrections(folder / journal_name(c.reviewer), [c], "coco")
     found, skipped = read_journals(folder)
-    assert found == sorted(said, key=lambda c: c.time)
+    assert found == sorted(decisions, key=lambda c: c.time)
     assert not skipped
 
 

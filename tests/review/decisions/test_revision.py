@@ -53,8 +53,8 @@ def cell(additions: Additions, keypoint: str) -> dict[str, Any]:
     return {"xy": additions.xy[0, j].tolist(), **{n: getattr(additions, n)[0, j] for n in names}}
 
 
-def apply_to_one(*said: Correction, **options: Any) -> Additions:
-    revision = apply_corrections(*one_person(), said, **options)
+def apply_to_one(*decisions: Correction, **options: Any) -> Additions:
+    revision = apply_corrections(*one_person(), decisions, **options)
     assert not revision.findings
     return revision.additions
 
@@ -122,12 +122,12 @@ def test_the_review_keeps_who_said_what_and_what_was_before() -> None:
 @pytest.mark.parametrize(("keypoint", "now"), [("pelvis", "is at (30.13, 40.5)"), ("upper_neck", "has no estimate")])
 def test_a_decision_on_a_point_that_is_elsewhere_by_now_is_stale(verdict: Verdict, keypoint: str, now: str) -> None:
     poses, additions = one_person()
-    said = correction(1, verdict, keypoint=keypoint, old=Point(30.16, 40.5, 2))
-    revision = apply_corrections(poses, additions, [said])
+    decisions = correction(1, verdict, keypoint=keypoint, old=Point(30.16, 40.5, 2))
+    revision = apply_corrections(poses, additions, [decisions])
     assert same(revision.additions, additions)
     (finding,) = revision.findings
     assert finding.code == "stale"
-    assert finding.numbers["ids"] == [said.id]
+    assert finding.numbers["ids"] == [decisions.id]
     assert finding.message.endswith(f"the point that was looked at was at (30.16, 40.5), now it {now}")
 
 
@@ -186,10 +186,10 @@ def test_people_who_were_put_in_another_order_do_not_get_each_others_points(verd
     poses, additions = one_person()
     both = replace(poses.take([0, 0]), ids=np.array([1, 2]))
     beside = replace(additions, xy=additions.xy + 20)
-    said = correction(1, verdict, new=Point(31, 41, 2) if verdict == Verdict.MOVE else None)
+    decisions = correction(1, verdict, new=Point(31, 41, 2) if verdict == Verdict.MOVE else None)
     for first, second, found in ((additions, beside, []), (beside, additions, ["other-person"])):
         arrays = {k: np.concatenate([getattr(a, k) for a in (first, second)]) for k in PER_POINT}
-        revision = apply_corrections(both, Additions(ADDED, **arrays), [said])
+        revision = apply_corrections(both, Additions(ADDED, **arrays), [decisions])
         assert [f.code for f in revision.findings] == found
         assert (revision.additions.review != None).sum() == 1 - len(found)  # noqa: E711
     assert "the point that was looked at is that of person 2" in revision.findings[0].message
@@ -235,9 +235,9 @@ def test_decisions_that_are_not_given_again_are_undone_and_it_is_said() -> None:
 @given(seed=seeds)
 def test_applying_twice_changes_nothing_more(seed: int) -> None:
     poses, additions = added_people(seed % 7)
-    said = random_corrections(poses, additions, seed)
-    once = apply_corrections(poses, additions, said)
-    again = apply_corrections(poses, once.additions, said)
+    decisions = random_corrections(poses, additions, seed)
+    once = apply_corrections(poses, additions, decisions)
+    again = apply_corrections(poses, once.additions, decisions)
     assert same(again.additions, once.additions)
     assert again.findings == once.findings
     assert again.counts == once.counts
@@ -247,20 +247,20 @@ def test_applying_twice_changes_nothing_more(seed: int) -> None:
 @given(seed=seeds)
 def test_undo_restores_exactly_what_was(seed: int) -> None:
     poses, additions = added_people(seed % 7)
-    said = random_corrections(poses, additions, seed)
-    corrected = apply_corrections(poses, additions, said).additions
+    decisions = random_corrections(poses, additions, seed)
+    corrected = apply_corrections(poses, additions, decisions).additions
     assert same(reverted(corrected), additions)
-    assert same(apply_corrections(poses, corrected, [*said, *undone(said)]).additions, additions)
+    assert same(apply_corrections(poses, corrected, [*decisions, *undone(decisions)]).additions, additions)
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=seeds, shuffled=st.randoms(use_true_random=False))
 def test_neither_order_nor_steps_matter(seed: int, shuffled: Any) -> None:
     poses, additions = added_people(seed % 7)
-    said = random_corrections(poses, additions, seed)
-    at_once = apply_corrections(poses, additions, said)
-    first = apply_corrections(poses, additions, said[: len(said) // 2]).additions
-    mixed = list(said)
+    decisions = random_corrections(poses, additions, seed)
+    at_once = apply_corrections(poses, additions, decisions)
+    first = apply_corrections(poses, additions, decisions[: len(decisions) // 2]).additions
+    mixed = list(decisions)
     shuffled.shuffle(mixed)
     in_steps = apply_corrections(poses, first, mixed)
     assert same(in_steps.additions, at_once.additions)

@@ -83,13 +83,13 @@ def port(fo: ModuleType, people: Path) -> Iterator[int]:
         cwd=Path(__file__).resolve().parents[3],
     )
     assert server.stderr is not None
-    said = []
+    lines = []
     for line in server.stderr:
-        said.append(line)
+        lines.append(line)
         if f"http://{LOOPBACK}:{port}/" in line:
             break
     else:
-        pytest.fail(f"the App did not start: {''.join(said)}")
+        pytest.fail(f"the App did not start: {''.join(lines)}")
     yield port
     server.send_signal(signal.SIGINT)
     server.communicate(timeout=60)

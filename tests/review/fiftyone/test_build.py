@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,96 +15,46 @@ import numpy as np
 import pytest
 from dots import coco_document
 from people import perturbed, random_people
+from reviewed import LIMIT, write_extended_people
 
-from annotext.core.additions import Additions, Decision, Reason, Source, default_decision
+from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.errors import AnnotextError, InputError
-from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions, PredictorIdentity
-from annotext.core.skeletons import COCO17, MPII16, UNION21
+from annotext.core.skeletons import COCO17, UNION21
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.predictions import write_predictions
 from annotext.formats.overlay.pseudo_labels import Unlabelled
 from annotext.formats.overlay.write import write_extended
+from annotext.review.decisions.correction import Correction, Point, Verdict
+from annotext.review.decisions.files import append_corrections
 from annotext.review.decisions.queue_file import QueuedPerson, QueueFile, write_queue
+from annotext.review.fiftyone.service import ReviewService
+from annotext.review.fiftyone.store import record
+from annotext.workflows.apply import apply
+from annotext.workflows.review_build import build_review
 
+Build = Callable[..., Any]
 WIDTH, HEIGHT = 640, 480
-LIMIT = 0.8
 PEOPLE, IMAGES = 40, 12
-
-
-def write_images(folder: Path, poses: Poses) -> None:
-    folder.mkdir()
-    for image in poses.images:
-        assert cv2.imwrite(str(folder / image.file_name), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-
-
-def mpii_document(poses: Poses) -> list[dict[str, Any]]:
-    return [
-        {
-            "joints_vis": [int(v > 0) for v in poses.visibility[i]],
-            "joints": [[x + 1, y + 1] if v else [-1, -1] for (x, y), v in zip(xy, poses.visibility[i], strict=True)],
-            "image": poses.images[poses.image_index[i]].file_name,
-            "scale": 0.5,
-            "center": (poses.bbox_xywh[i, :2] + 50).tolist(),
-        }
-        for i, xy in enumerate(np.nan_to_num(poses.xy).tolist())
-    ]
-
-
-def additions_for(poses: Poses, seed: int = 0) -> Additions:
-    """Every kind of point, inside and outside the picture; nothing for crowds and people without labels."""
-    rng = np.random.default_rng(seed)
-    keypoints = UNION21.missing_from(poses.skeleton)
-    shape = (len(poses), len(keypoints))
-    visibility = rng.integers(0, 3, shape).astype(np.uint8)
-    estimated = ((visibility > 0) | (rng.random(shape) < 0.6)) & (poses.has_keypoints & ~poses.crowd)[:, None]
-    visibility[~estimated] = 0
-    source = np.where(rng.random(shape) < 0.2, Source.DERIVED, Source.STUDENT).astype(object)
-    source[:] = [[Source(s) for s in row] for row in source]
-    source[~estimated] = Source.NONE
-    decision = default_decision(estimated, visibility)
-    decision[(decision == Decision.WITHHOLD) & (rng.random(shape) < 0.5)] = Decision.ASK
-    reason = np.full(shape, Reason.ADDED, dtype=object)
-    reason[decision == Decision.ASK] = Reason.TO_ASK
-    reason[decision == Decision.WITHHOLD] = Reason.LOW_SCORE
-    return Additions(
-        keypoints=keypoints,
-        xy=np.where(estimated[..., None], rng.uniform(0, 400, (*shape, 2)).round(2), np.nan),
-        visibility=visibility,
-        source=source,
-        score=np.where(estimated, rng.random(shape).round(4), 0.0),
-        radius=np.where(estimated & (rng.random(shape) < 0.7), (20 * rng.random(shape)).round(2), np.nan),
-        decision=decision,
-        reason=reason,
-    )
+PREDICTED = (Source.STUDENT, Source.TEACHER)
 
 
 def make_extended(folder: Path, kind: str) -> Path:
-    """`extended.json` of random people, with `images` and, for COCO, `said.parquet` beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    skeleton = COCO17 if kind == "coco" else MPII16
-    poses = random_people(skeleton, PEOPLE, images=IMAGES, crowds=0.1 if kind == "coco" else 0.0)
-    write_images(folder / "images", poses)
-    document = coco_document(poses) if kind == "coco" else mpii_document(poses)
-    (folder / "people.json").write_text(json.dumps(document))
+    """`extended.json` of random people, with `images` and `predicted.parquet` beside it."""
+    extended = write_extended_people(folder, PEOPLE, kind=kind, images=IMAGES, unlimited=1)
     file = read_annotations(folder / "people.json")
-    additions = additions_for(file.poses)
-    limits = {k: {"add_from": LIMIT, "ask_from": 0.5} for k in additions.keypoints[:-1]}
-    write_extended(file, additions, {"policy": {"limits": limits}}, folder / "extended.json", force=True)
     whole = replace(file.poses.to(UNION21), area=file.poses.bbox_xywh[:, 2:].prod(axis=1))
-    said = [
-        Predictions(
-            PredictorIdentity(name, "ab" * 32, Source.STUDENT),
-            UNION21,
-            file.poses.ids,
-            tuple(file.poses.file_names()),
-            perturbed(whole, seed=seed)[0].astype(np.float32),
-            np.full((len(file.poses), 21), 0.5, np.float32),
-        )
-        for seed, name in enumerate(["one", "two"])
-    ]
-    write_predictions(folder / "said.parquet", said, input_sha256=file.sha256, force=True)
-    return folder / "extended.json"
+    both = [predictions_of(file, name, perturbed(whole, seed=seed)[0]) for seed, name in enumerate(["one", "two"])]
+    write_predictions(folder / "predicted.parquet", both, input_sha256=file.sha256, force=True)
+    return extended
+
+
+def predictions_of(file: AnnotationFile, name: str, xy: np.ndarray) -> Predictions:
+    """Of all 21 points of the file's people."""
+    score = np.full(xy.shape[:2], 0.5, np.float32)
+    identity = PredictorIdentity(name, "ab" * 32, Source.STUDENT)
+    files = tuple(file.poses.file_names())
+    return Predictions(identity, UNION21, file.poses.ids, files, xy.astype(np.float32), score)
 
 
 @pytest.fixture(scope="module", params=["coco", "mpii"])
@@ -111,12 +62,10 @@ def built(
     request: pytest.FixtureRequest, fo: ModuleType, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Any, AnnotationFile]]:
     """The dataset, and the file it shows."""
-    from annotext.workflows.review_build import build_review
-
     extended = make_extended(tmp_path_factory.mktemp(request.param), request.param)
     name = f"built from {request.param}"
-    said = [extended.parent / "said.parquet"]
-    build_review(extended, extended.parent / "images", name=name, predictions=said, audit=10, seed=3)
+    predicted = [extended.parent / "predicted.parquet"]
+    build_review(extended, extended.parent / "images", name=name, predictions=predicted, audit=10, seed=3)
     yield fo.load_dataset(name), read_annotations(extended)
     fo.delete_dataset(name)
 
@@ -124,6 +73,21 @@ def built(
 @pytest.fixture(scope="module")
 def extended(fo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_extended(tmp_path_factory.mktemp("people"), "coco")
+
+
+@pytest.fixture
+def build(fo: ModuleType) -> Iterator[Build]:
+    """Builds datasets that are gone after the test."""
+    names = []
+
+    def build(extended: Path, name: str, **options: Any) -> Any:
+        names.append(name)
+        build_review(extended, extended.parent / "images", name=name, **options)
+        return fo.load_dataset(name)
+
+    yield build
+    for name in {*names}.intersection(fo.list_datasets()):
+        fo.delete_dataset(name)
 
 
 def labels_of(dataset: Any, field: str) -> dict[int, tuple[Any, Any]]:
@@ -261,7 +225,7 @@ def test_a_derived_point_is_never_below_its_limit(built: tuple[Any, AnnotationFi
         _, label = people[int(file.poses.ids[row])]
         for column, keypoint in enumerate(additions.keypoints):
             limited = column < len(additions.keypoints) - 1  # the last keypoint has no limit
-            low = additions.score[row, column] < LIMIT and additions.source[row, column] == Source.STUDENT
+            low = additions.score[row, column] < LIMIT and additions.source[row, column] in PREDICTED
             expected = additions.asked[row, column] or bool(limited and additions.added[row, column] and low)
             assert (keypoint in label["below"]) == expected
 
@@ -282,9 +246,7 @@ def test_worst_first_begins_with_most_wrong_points_to_expect(built: tuple[Any, A
     assert len(values) == sum(v > 0 for v in dataset.values("to_review"))
 
 
-def test_worst_first_ends_with_people_of_whom_all_was_withheld(extended: Path, fo: ModuleType) -> None:
-    from annotext.workflows.review_build import build_review
-
+def test_worst_first_ends_with_people_of_whom_all_was_withheld(extended: Path, build: Build) -> None:
     file = read_annotations(extended)
     assert file.additions is not None and file.header is not None
     rows = np.flatnonzero(file.poses.image_index == file.poses.image_index[file.poses.has_keypoints][0])
@@ -295,12 +257,10 @@ def test_worst_first_ends_with_people_of_whom_all_was_withheld(extended: Path, f
     additions = replace(file.additions, visibility=visibility, decision=decision, reason=reason)
     plain = read_annotations(extended.parent / "people.json")
     write_extended(plain, additions, {"policy": {}}, extended.parent / "held.json", force=True)
-    build_review(extended.parent / "held.json", extended.parent / "images", name="held")
-    shown = fo.load_dataset("held").load_saved_view("worst first")
+    shown = build(extended.parent / "held.json", "held").load_saved_view("worst first")
     wrong = shown.values("expected_wrong")
     assert wrong[-1] == 0 and wrong == sorted(wrong, reverse=True)
     assert shown.values("image_index")[-1] == file.poses.image_index[rows[0]]
-    fo.delete_dataset("held")
 
 
 def queue_of(file: AnnotationFile, seed: int = 0) -> QueueFile:
@@ -315,36 +275,29 @@ def queue_of(file: AnnotationFile, seed: int = 0) -> QueueFile:
 
 
 def test_a_queue_is_the_first_view_and_asks_in_its_order_about_its_points(
-    extended: Path, fo: ModuleType, tmp_path: Path
+    extended: Path, build: Build, tmp_path: Path
 ) -> None:
-    from annotext.review.fiftyone.service import ReviewService
-    from annotext.workflows.review_build import build_review
-
     wanted = queue_of(read_annotations(extended))
     write_queue(wanted, tmp_path / "queue.json", force=False)
-    build_review(extended, extended.parent / "images", name="queued", queue=tmp_path / "queue.json")
-    dataset = fo.load_dataset("queued")
+    dataset = build(extended, "queued", queue=tmp_path / "queue.json")
     assert dataset.list_saved_views()[:2] == ["queue", "worst first"]
-    desk = ReviewService(dataset, "ann")
+    service = ReviewService(dataset, "ann")
     view = dataset.load_saved_view("queue")
-    rows = desk.queue(view)["rows"]
+    rows = service.queue(view)["rows"]
     assert [person for _, person, _ in rows] == list(wanted.ids)
     assert [left for _, _, left in rows] == [1] * len(rows)
-    shown = desk.people([(sample, person) for sample, person, _ in rows], "queue")
+    shown = service.people([(sample, person) for sample, person, _ in rows], "queue")
     assert [tuple(p["ask"]) for p in shown] == [p.keypoints for p in wanted.people]
     first = shown[0]
     point = first["points"][first["ask"][0]]
-    said = {"id": "c" * 32, "sample": first["sample"], "person": first["person"], "keypoint": first["ask"][0]}
-    desk.decide([{**said, "verdict": "absent", "seen": [point["x"], point["y"]]}])
+    decision = {"id": "c" * 32, "sample": first["sample"], "person": first["person"], "keypoint": first["ask"][0]}
+    service.decide([{**decision, "verdict": "absent", "seen": [point["x"], point["y"]]}])
     after = dataset.load_saved_view("queue")
-    assert [person for _, person, _ in desk.queue(after)["rows"]] == list(wanted.ids[1:])
-    assert first["person"] in labels_of(after, "candidates")  # what was decided stays in point_context
-    fo.delete_dataset("queued")
+    assert [person for _, person, _ in service.queue(after)["rows"]] == list(wanted.ids[1:])
+    assert first["person"] in labels_of(after, "candidates")  # what was decided stays in sight
 
 
 def test_a_queue_of_another_file_or_of_strangers_is_refused(extended: Path, tmp_path: Path) -> None:
-    from annotext.workflows.review_build import build_review
-
     images, other = extended.parent / "images", tmp_path / "queue.json"
     sha256 = read_annotations(extended).sha256
     write_queue(QueueFile("0" * 64, "random", 0, ()), other, force=False)
@@ -390,7 +343,7 @@ def test_the_audit_is_drawn_from_points_that_were_predicted_and_added(built: tup
     for person, keypoint in audit["points"]:
         cell = row_of[person], additions.keypoints.index(keypoint)
         assert additions.decision[cell] == Decision.ADD
-        assert additions.source[cell] == Source.STUDENT
+        assert additions.source[cell] in PREDICTED
     shown = labels_of(dataset.load_saved_view("random audit"), "people")
     assert sorted([p, k] for p, (_, label) in shown.items() for k in label["audit"]) == sorted(audit["points"])
 
@@ -433,31 +386,20 @@ def without_ids(dataset: Any) -> list[dict[str, Any]]:
     return [plain(sample.to_mongo_dict()) for sample in dataset]
 
 
-def test_building_again_gives_the_same_documents(built: tuple[Any, AnnotationFile], fo: ModuleType) -> None:
-    from annotext.workflows.review_build import build_review
-
+def test_building_again_gives_the_same_documents(
+    built: tuple[Any, AnnotationFile], build: Build, fo: ModuleType
+) -> None:
     dataset, file = built
-    before, name = without_ids(dataset), "built again"
+    before = without_ids(dataset)
+    options = {"predictions": [file.path.parent / "predicted.parquet"], "audit": 10, "seed": 3}
     for overwrite in (False, True):
-        build_review(
-            file.path,
-            file.path.parent / "images",
-            name=name,
-            overwrite=overwrite,
-            predictions=[file.path.parent / "said.parquet"],
-            audit=10,
-            seed=3,
-        )
-        again = fo.load_dataset(name)
+        again = build(file.path, "built again", overwrite=overwrite, **options)
         assert without_ids(again) == before
         assert again.info == dataset.info
     assert not [n for n in fo.list_datasets() if "unfinished" in n]
-    fo.delete_dataset(name)
 
 
-def test_people_labelled_whole_show_points_nobody_is_asked_about(fo: ModuleType, tmp_path: Path) -> None:
-    from annotext.workflows.review_build import build_review
-
+def test_pseudo_labels_are_shown_and_nobody_is_asked_about_them(build: Build, tmp_path: Path) -> None:
     poses = random_people(COCO17, 6, images=3, crowds=0, unlabelled_people=0)
     nobody = np.arange(6) == 2
     poses = replace(
@@ -465,7 +407,9 @@ def test_people_labelled_whole_show_points_nobody_is_asked_about(fo: ModuleType,
         xy=np.where(nobody[:, None, None], np.nan, poses.xy),
         visibility=np.where(nobody[:, None], 0, poses.visibility).astype(np.uint8),
     )
-    write_images(tmp_path / "images", poses)
+    (tmp_path / "images").mkdir()
+    for image in poses.images:
+        assert cv2.imwrite(str(tmp_path / "images" / image.file_name), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     (tmp_path / "people.json").write_text(json.dumps(coco_document(poses)))
     file = read_annotations(tmp_path / "people.json")
     there = np.broadcast_to(nobody[:, None], (6, 17))
@@ -479,8 +423,7 @@ def test_people_labelled_whole_show_points_nobody_is_asked_about(fo: ModuleType,
     added = Additions.nothing(6, ("thorax",))
     unlabelled = Unlabelled(own)
     write_extended(file, added, {}, tmp_path / "extended.json", force=True, unlabelled=unlabelled)
-    build_review(tmp_path / "extended.json", tmp_path / "images", name="whole")
-    dataset = fo.load_dataset("whole")
+    dataset = build(tmp_path / "extended.json", "whole")
     person = int(poses.ids[2])
     _, label = labels_of(dataset, "people")[person]
     assert label["source"] == ["teacher"] * 17 + ["none"]
@@ -488,29 +431,22 @@ def test_people_labelled_whole_show_points_nobody_is_asked_about(fo: ModuleType,
     np.testing.assert_allclose(pixels(label)[:17, 0], 50 + np.arange(17), atol=1e-9)
     assert label["left"] == 0 and label["lowest"] is None
     assert person not in labels_of(dataset, "human")
-    fo.delete_dataset("whole")
 
 
-def test_what_was_reviewed_before_is_shown_as_decided(fo: ModuleType, tmp_path: Path) -> None:
-    from annotext.review.decisions.correction import Correction, Point, Verdict
-    from annotext.review.decisions.files import append_corrections
-    from annotext.workflows.apply import apply
-    from annotext.workflows.review_build import build_review
-
-    extended = make_extended(tmp_path / "reviewed", "coco")
+def test_what_was_reviewed_before_is_shown_as_decided(build: Build, tmp_path: Path) -> None:
+    extended = make_extended(tmp_path, "coco")
     file = read_annotations(extended)
     assert file.additions is not None
     row, column = np.argwhere(file.additions.asked)[0]
     keypoint = file.additions.keypoints[column]
     x, y = file.additions.xy[row, column].tolist()
     image = file.poses.file_names()[row]
-    said = Correction(
+    move = Correction(
         "a" * 32, int(file.poses.ids[row]), image, keypoint, Verdict.MOVE, Point(x, y, 0), Point(30, 40, 2), "me"
     )
-    append_corrections(tmp_path / "said.jsonl", [said], "coco")
-    apply(extended, [tmp_path / "said.jsonl"], tmp_path / "corrected.json")
-    build_review(tmp_path / "corrected.json", extended.parent / "images", name="corrected")
-    dataset = fo.load_dataset("corrected")
+    append_corrections(tmp_path / "moved.jsonl", [move], "coco")
+    apply(extended, [tmp_path / "moved.jsonl"], tmp_path / "corrected.json")
+    dataset = build(tmp_path / "corrected.json", "corrected")
     sample, label = labels_of(dataset, "people")[int(file.poses.ids[row])]
     k = file.poses.skeleton.index[keypoint]
     assert label["reviewed"][k] == "move"
@@ -519,17 +455,11 @@ def test_what_was_reviewed_before_is_shown_as_decided(fo: ModuleType, tmp_path: 
     assert sample["decided"] == 1
     assert dataset.load_saved_view("decided").values("id") == [sample.id]
     assert keypoint not in label["below"]
-    fo.delete_dataset("corrected")
 
 
-def test_decisions_outlive_the_dataset(fo: ModuleType, tmp_path: Path) -> None:
-    from annotext.review.decisions.correction import Correction, Point, Verdict
-    from annotext.review.fiftyone.store import record
-    from annotext.workflows.review_build import build_review
-
+def test_decisions_outlive_the_dataset(build: Build, tmp_path: Path) -> None:
     extended = make_extended(tmp_path / "decided", "mpii")
-    build_review(extended, extended.parent / "images", name="decided on")
-    dataset = fo.load_dataset("decided on")
+    dataset = build(extended, "decided on")
     person, label = next((p, k) for p, (_, k) in labels_of(dataset, "people").items() if "student" in k["source"][16:])
     k = next(k for k in range(16, 21) if label["source"][k] == "student" and label["visible"][k])
     x, y = pixels(label)[k].tolist()
@@ -538,17 +468,13 @@ def test_decisions_outlive_the_dataset(fo: ModuleType, tmp_path: Path) -> None:
     old = Point(x, y, label["visible"][k])
     record(dataset, [Correction("b" * 32, person, image, keypoint, Verdict.REJECT, old, None, "me")])
     assert labels_of(dataset, "people")[person][1]["reviewed"][k] == "reject"
-    fo.delete_dataset("decided on")
-    build_review(extended, extended.parent / "images", name="decided on")
-    again = labels_of(fo.load_dataset("decided on"), "people")[person][1]
+    dataset.delete()
+    again = labels_of(build(extended, "decided on"), "people")[person][1]
     assert again["reviewed"][k] == "reject"
     assert np.isnan(again.points[k]).all()
-    fo.delete_dataset("decided on")
 
 
 def test_a_name_that_is_taken_is_not_replaced_unasked(extended: Path, fo: ModuleType) -> None:
-    from annotext.workflows.review_build import build_review
-
     fo.Dataset("taken", persistent=False).info = {"mine": True}
     with pytest.raises(AnnotextError, match="--overwrite"):
         build_review(extended, extended.parent / "images", name="taken")
@@ -556,15 +482,12 @@ def test_a_name_that_is_taken_is_not_replaced_unasked(extended: Path, fo: Module
     fo.delete_dataset("taken")
 
 
-def test_a_build_that_fails_leaves_the_old_dataset_and_no_half_one(extended: Path, fo: ModuleType) -> None:
-    from annotext.workflows.review_build import build_review
-
-    images = extended.parent / "images"
-    build_review(extended, images, name="kept", audit=5)
+def test_a_build_that_fails_leaves_the_old_dataset_and_no_half_one(
+    extended: Path, build: Build, fo: ModuleType
+) -> None:
+    build(extended, "kept", audit=5)
 
     def stop(what: str) -> Any:
-        from contextlib import nullcontext
-
         def progress(done: int, total: int) -> None:
             if done == total // 2:
                 raise KeyboardInterrupt
@@ -572,15 +495,12 @@ def test_a_build_that_fails_leaves_the_old_dataset_and_no_half_one(extended: Pat
         return nullcontext(progress)
 
     with pytest.raises(KeyboardInterrupt):
-        build_review(extended, images, name="kept", overwrite=True, progress=stop)
+        build(extended, "kept", overwrite=True, progress=stop)
     assert [n for n in fo.list_datasets() if n.startswith("kept")] == ["kept"]
     assert len(fo.load_dataset("kept").info["annotext"]["audit"]["points"]) == 5
-    fo.delete_dataset("kept")
 
 
 def test_all_images_that_cannot_be_shown_are_named_at_once(extended: Path, fo: ModuleType, tmp_path: Path) -> None:
-    from annotext.workflows.review_build import build_review
-
     for image in (extended.parent / "images").iterdir():
         (tmp_path / image.name).write_bytes(image.read_bytes())
     used = sorted(p.name for p in tmp_path.iterdir())
@@ -589,32 +509,21 @@ def test_all_images_that_cannot_be_shown_are_named_at_once(extended: Path, fo: M
     assert cv2.imwrite(str(tmp_path / used[2]), np.zeros((10, 20, 3), np.uint8))
     with pytest.raises(InputError) as failed:
         build_review(extended, tmp_path, name="without images")
-    told = str(failed.value)
+    message = str(failed.value)
     assert len(failed.value.problems) == 3
-    assert "no such file" in told and "not an image that can be read" in told and "is 20 x 10 pixels" in told
+    assert "no such file" in message and "not an image that can be read" in message and "is 20 x 10 pixels" in message
     assert "without images" not in fo.list_datasets()
 
 
 def test_a_file_that_is_not_extended_is_refused(extended: Path) -> None:
-    from annotext.workflows.review_build import build_review
-
     with pytest.raises(InputError, match="not an extended file"):
         build_review(extended.parent / "people.json", extended.parent / "images")
 
 
 def test_predictions_of_another_file_are_refused(extended: Path, tmp_path: Path) -> None:
-    from annotext.workflows.review_build import build_review
-
     file = read_annotations(extended.parent / "people.json")
-    said = Predictions(
-        PredictorIdentity("one", "ab" * 32, Source.STUDENT),
-        replace(UNION21, name="union21"),
-        file.poses.ids,
-        tuple(file.poses.file_names()),
-        np.zeros((len(file.poses), 21, 2), np.float32),
-        np.zeros((len(file.poses), 21), np.float32),
-    )
-    write_predictions(tmp_path / "other.parquet", [said], input_sha256="0" * 64, force=True)
+    other = predictions_of(file, "one", np.zeros((len(file.poses), 21, 2)))
+    write_predictions(tmp_path / "other.parquet", [other], input_sha256="0" * 64, force=True)
     with pytest.raises(InputError, match="was not predicted from the input"):
         build_review(extended, extended.parent / "images", predictions=[tmp_path / "other.parquet"])
 

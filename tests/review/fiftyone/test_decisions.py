@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pymongo
 import pytest
 from reviewed import write_extended_people
 from reviewers import random_corrections, undone
@@ -26,6 +27,11 @@ from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.review.decisions.apply import apply_corrections
 from annotext.review.decisions.correction import Correction, Point, Verdict
 from annotext.review.decisions.journal import journal_folder, read_journals
+from annotext.review.fiftyone.database import connect, find_server
+from annotext.review.fiftyone.store import COLLECTION, dataset_key, decisions, record, refresh, sample_collection
+from annotext.workflows.review_build import build_review
+from annotext.workflows.review_collect import collect_reviews
+from annotext.workflows.review_status import review_status
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # What another process records: argv = dataset, reviewer, how many, a file whose appearance starts it.
@@ -46,9 +52,6 @@ def dataset(fo: ModuleType, extended: Path) -> Iterator[Any]:
 
 
 def build(extended: Path) -> Any:
-    from annotext.review.fiftyone.database import connect
-    from annotext.workflows.review_build import build_review
-
     build_review(extended, extended.parent / "images", name="reviewed", overwrite=True)
     return connect().load_dataset("reviewed")
 
@@ -61,12 +64,10 @@ def some_decisions(extended: Path, seed: int = 0, n: int = 60) -> list[Correctio
     return random_corrections(file.poses.take(shown), file.additions.take(shown), seed, n)
 
 
-def record_all(dataset: Any, said: Sequence[Correction], batch: int = 3) -> None:
+def record_all(dataset: Any, made: Sequence[Correction], batch: int = 3) -> None:
     """In this order, a reviewer's runs of `batch` at once."""
-    from annotext.review.fiftyone.store import record
-
     waiting: list[Correction] = []
-    for c in said:
+    for c in made:
         if waiting and (len(waiting) == batch or waiting[0].reviewer != c.reviewer):
             assert record(dataset, waiting).shown
             waiting = []
@@ -76,9 +77,7 @@ def record_all(dataset: Any, said: Sequence[Correction], batch: int = 3) -> None
 
 def documents(dataset: Any) -> list[dict[str, Any]]:
     """All samples as they are in the database, without what says when."""
-    from fiftyone.core.odm import get_db_conn
-
-    found = get_db_conn()[dataset._sample_collection_name].find({}).sort("filepath", 1)
+    found = sample_collection(dataset).find({}).sort("filepath", 1)
     return [_plain({**{k: v for k, v in d.items() if k not in NOT_SHOWN}, "tags": sorted(d["tags"])}) for d in found]
 
 
@@ -103,17 +102,17 @@ def shown_points(dataset: Any, field: str) -> dict[tuple[int, str], tuple[float,
     return found
 
 
-def applied(extended: Path, said: Sequence[Correction]) -> tuple[AnnotationFile, Any]:
+def applied(extended: Path, made: Sequence[Correction]) -> tuple[AnnotationFile, Any]:
     file = read_annotations(extended)
     assert file.additions is not None and file.header is not None
-    return file, apply_corrections(file.poses, file.additions, said, input_sha256=file.header["input_sha256"])
+    return file, apply_corrections(file.poses, file.additions, made, input_sha256=file.header["input_sha256"])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_reviewer_sees_every_point_where_apply_will_write_it(dataset: Any, extended: Path, seed: int) -> None:
-    said = some_decisions(extended, seed)
-    record_all(dataset, said)
-    file, revision = applied(extended, said)
+    made = some_decisions(extended, seed)
+    record_all(dataset, made)
+    file, revision = applied(extended, made)
     for field, there in (("people", revision.additions.added), ("candidates", revision.additions.withheld)):
         expected = {
             (int(file.poses.ids[i]), revision.additions.keypoints[j]): tuple(
@@ -125,9 +124,9 @@ def test_a_reviewer_sees_every_point_where_apply_will_write_it(dataset: Any, ext
 
 
 def test_verdicts_conflicts_and_counts_are_those_of_apply(dataset: Any, extended: Path) -> None:
-    said = some_decisions(extended, seed=4, n=120)
-    record_all(dataset, said)
-    file, revision = applied(extended, said)
+    made = some_decisions(extended, seed=4, n=120)
+    record_all(dataset, made)
+    file, revision = applied(extended, made)
     conflicts = {(f.numbers["person"], f.numbers["keypoint"]) for f in revision.findings if f.code == "conflict"}
     assert conflicts
     verdicts = {}
@@ -148,24 +147,22 @@ def test_verdicts_conflicts_and_counts_are_those_of_apply(dataset: Any, extended
 
 def test_all_of_it_undone_shows_what_was_built(dataset: Any, extended: Path) -> None:
     before = documents(dataset)
-    said = [c for c in some_decisions(extended, seed=1) if c.verdict != Verdict.NOTE and not c.note]
-    record_all(dataset, said)
+    made = [c for c in some_decisions(extended, seed=1) if c.verdict != Verdict.NOTE and not c.note]
+    record_all(dataset, made)
     assert documents(dataset) != before
-    record_all(dataset, undone(said))
+    record_all(dataset, undone(made))
     assert documents(dataset) == before
 
 
 def test_the_same_decisions_in_another_order_show_the_same(dataset: Any, extended: Path) -> None:
-    from annotext.review.fiftyone.store import decisions
-
-    said = some_decisions(extended, seed=2)
-    record_all(dataset, said, batch=7)
+    made = some_decisions(extended, seed=2)
+    record_all(dataset, made, batch=7)
     once, collected = documents(dataset), decisions(dataset)
     shutil.rmtree(journal_folder(extended))
     forget(dataset)
     dataset = build(extended)
-    random.Random(0).shuffle(said)
-    record_all(dataset, said, batch=1)
+    random.Random(0).shuffle(made)
+    record_all(dataset, made, batch=1)
     assert documents(dataset) == once
     assert decisions(dataset) == collected
 
@@ -174,39 +171,31 @@ def forget(dataset: Any) -> None:
     """The decisions of a dataset are gone from the database."""
     from fiftyone.core.odm import get_db_conn
 
-    from annotext.review.fiftyone.store import COLLECTION, dataset_key
-
     get_db_conn()[COLLECTION].delete_many({"dataset": dataset_key(dataset.info["annotext"])})
 
 
 def test_a_rebuilt_dataset_shows_all_that_was_decided(dataset: Any, extended: Path) -> None:
-    from annotext.review.fiftyone.store import decisions
-
     record_all(dataset, some_decisions(extended))
-    before, said = documents(dataset), decisions(dataset)
+    before, made = documents(dataset), decisions(dataset)
     dataset = build(extended)
     assert documents(dataset) == before
-    assert decisions(dataset) == said
+    assert decisions(dataset) == made
 
 
 @pytest.mark.parametrize("lost", ["database", "journals"])
 def test_either_of_the_two_places_has_everything(dataset: Any, extended: Path, lost: str) -> None:
-    from annotext.review.fiftyone.store import decisions, refresh
-
     record_all(dataset, some_decisions(extended))
-    before, said = documents(dataset), decisions(dataset)
+    before, made = documents(dataset), decisions(dataset)
     if lost == "journals":
         shutil.rmtree(journal_folder(extended))
     else:
         forget(dataset)
-    assert decisions(dataset) == said
+    assert decisions(dataset) == made
     refresh(dataset)
     assert documents(dataset) == before
 
 
 def test_a_decision_that_cannot_be_kept_is_no_decision(dataset: Any, extended: Path) -> None:
-    from annotext.review.fiftyone.store import decisions, record
-
     before = documents(dataset)
     journal_folder(extended).write_text("a file where the folder should be")
     with pytest.raises(AnnotextError, match=r"extended\.json\.review"):
@@ -217,10 +206,8 @@ def test_a_decision_that_cannot_be_kept_is_no_decision(dataset: Any, extended: P
 
 
 def test_points_of_people_and_decisions_on_other_files_are_refused(dataset: Any, extended: Path) -> None:
-    from annotext.review.fiftyone.store import decisions, record
-
-    said = some_decisions(extended)[0]
-    fields = {f: getattr(said, f) for f in ("id", "person", "image", "reviewer")}
+    made = some_decisions(extended)[0]
+    fields = {f: getattr(made, f) for f in ("id", "person", "image", "reviewer")}
     human = Correction(**fields, keypoint="nose", verdict=Verdict.MOVE, old=None, new=Point(1, 1, 2))
     with pytest.raises(AnnotextError, match="own keypoints"):
         record(dataset, [human])
@@ -231,28 +218,24 @@ def test_points_of_people_and_decisions_on_other_files_are_refused(dataset: Any,
 
 
 def test_collecting_appends_and_never_rewrites(dataset: Any, extended: Path, tmp_path: Path) -> None:
-    from annotext.workflows.review_collect import collect_reviews
-
-    said = some_decisions(extended, n=40)
+    made = some_decisions(extended, n=40)
     out = tmp_path / "corrections.jsonl"
-    record_all(dataset, said[:25])
+    record_all(dataset, made[:25])
     assert collect_reviews("reviewed", out).new == 25
     first = out.read_bytes()
     assert collect_reviews("reviewed", out).new == 0
     assert out.read_bytes() == first
-    record_all(dataset, said[25:])
+    record_all(dataset, made[25:])
     report = collect_reviews("reviewed", out)
     assert (report.new, report.decisions) == (15, 40)
     assert out.read_bytes().startswith(first)
     lines = [json.loads(line) for line in out.read_bytes()[len(first) :].splitlines()]
-    assert [line["id"] for line in lines] == [c.id for c in said[25:]]
-    conflicts = [f for f in applied(extended, said)[1].findings if f.code == "conflict"]
+    assert [line["id"] for line in lines] == [c.id for c in made[25:]]
+    conflicts = [f for f in applied(extended, made)[1].findings if f.code == "conflict"]
     assert [f for f in report.findings if f.code == "conflict"] == conflicts
 
 
 def test_journals_alone_are_collected_without_fiftyone(dataset: Any, extended: Path, tmp_path: Path) -> None:
-    from annotext.workflows.review_collect import collect_reviews
-
     record_all(dataset, some_decisions(extended))
     with_database = collect_reviews("reviewed", tmp_path / "one.jsonl")
     code = (
@@ -266,8 +249,6 @@ def test_journals_alone_are_collected_without_fiftyone(dataset: Any, extended: P
 
 
 def test_collecting_into_a_file_of_something_else_is_refused(dataset: Any, extended: Path, tmp_path: Path) -> None:
-    from annotext.workflows.review_collect import collect_reviews
-
     record_all(dataset, some_decisions(extended, n=3))
     people = extended.with_name("people.json")
     before = people.read_bytes()
@@ -281,24 +262,19 @@ def test_collecting_into_a_file_of_something_else_is_refused(dataset: Any, exten
 
 
 def test_status_counts_points_reviewers_and_the_random_audit(dataset: Any, extended: Path) -> None:
-    from annotext.workflows.review_status import review_status
-
-    said = some_decisions(extended, seed=4, n=120)
-    record_all(dataset, said)
-    _, revision = applied(extended, said)
+    made = some_decisions(extended, seed=4, n=120)
+    record_all(dataset, made)
+    _, revision = applied(extended, made)
     (status,) = review_status("reviewed").datasets
     assert status.decided == (revision.additions.review != None).sum()  # noqa: E711
     assert status.left == dataset.sum("to_review")
     assert status.conflicts == sum(f.code == "conflict" for f in revision.findings)
     assert [r.name for r in status.reviewers] == ["ann", "bob", "cleo"]
-    assert sum(r.decisions for r in status.reviewers) == len(said)
+    assert sum(r.decisions for r in status.reviewers) == len(made)
     assert "reviewed" in [d.name for d in review_status().datasets]
 
 
 def test_the_random_audit_estimates_the_share_of_wrong_points(dataset: Any, extended: Path) -> None:
-    from annotext.review.fiftyone.store import record
-    from annotext.workflows.review_status import review_status
-
     file = read_annotations(extended)
     assert file.additions is not None
     audited = [
@@ -355,8 +331,6 @@ def acknowledged(process: Any, n: int) -> list[str]:
 def test_two_processes_that_decide_on_one_image_at_once_end_in_one_state(
     dataset: Any, extended: Path, tmp_path: Path
 ) -> None:
-    from annotext.review.fiftyone.store import decisions, refresh
-
     start = tmp_path / "start"
     processes = [stream(who, extended, start, seed=i) for i, who in enumerate(("ann", "bob"))]
     for process in processes:
@@ -372,8 +346,6 @@ def test_two_processes_that_decide_on_one_image_at_once_end_in_one_state(
 
 @pytest.mark.slow
 def test_what_a_killed_process_was_told_is_safe_is_collected(dataset: Any, extended: Path, tmp_path: Path) -> None:
-    from annotext.workflows.review_collect import collect_reviews
-
     start = tmp_path / "start"
     start.touch()
     process = stream("ann", extended, start, n=100_000)
@@ -392,11 +364,6 @@ def test_what_a_killed_process_was_told_is_safe_is_collected(dataset: Any, exten
 
 @pytest.mark.slow
 def test_a_database_that_is_killed_loses_nothing_that_was_acknowledged(tmp_path: Path, fo: ModuleType) -> None:
-    import pymongo
-
-    from annotext.review.fiftyone.database import find_server
-    from annotext.review.fiftyone.store import COLLECTION
-
     extended, folder = write_extended_people(tmp_path), tmp_path / "database"
     start = tmp_path / "start"
     start.touch()

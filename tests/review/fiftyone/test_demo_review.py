@@ -22,16 +22,16 @@ def test_the_demos_two_files_become_datasets_that_one_command_opens(tmp_path: Pa
     synthesise(tmp_path / "people", 120, 3, sets=tuple(ADDED))
     labels = {name: tmp_path / "people" / name / "annotations.json" for name in ADDED}
     images = {name: tmp_path / "people" / name / "images" for name in ADDED}
-    extended, said = {}, {}
+    extended, predicted = {}, {}
     for name, other in (("coco", "mpii"), ("mpii", "coco")):
-        said[name], extended[name] = tmp_path / f"{name}.parquet", tmp_path / f"{name}.json"
+        predicted[name], extended[name] = tmp_path / f"{name}.parquet", tmp_path / f"{name}.json"
         guessed = pose_only_predictions(labels[other], labels[name], ADDED[name])
-        write_predictions(said[name], [guessed], input_sha256=read_annotations(labels[name]).sha256, force=False)
-        decide(said[name], labels[name], extended[name], calibration=None)
+        write_predictions(predicted[name], [guessed], input_sha256=read_annotations(labels[name]).sha256, force=False)
+        decide(predicted[name], labels[name], extended[name], calibration=None)
 
     # Twice: an earlier demo is replaced.
     for _ in range(2):
-        review = ready_for_review(extended, images, said)
+        review = ready_for_review(extended, images, predicted)
         assert review.problem == ""
         for name in ADDED:
             dataset = fo.load_dataset(f"annotext-demo-{name}")

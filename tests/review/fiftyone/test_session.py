@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,8 +23,22 @@ from reviewed import write_extended_people
 
 from annotext.core.errors import AnnotextError
 from annotext.review.decisions.journal import journal_folder, read_journals
-from annotext.review.fiftyone.script import BUNDLE, PLUGIN
-from annotext.review.fiftyone.session import LOOPBACK, check_port, is_free, name_of, plugins_folder
+from annotext.review.fiftyone.service import ReviewService
+from annotext.review.fiftyone.session import (
+    BUNDLE,
+    LOOPBACK,
+    PARTS,
+    PLUGIN,
+    check_port,
+    is_free,
+    name_of,
+    panel_script,
+    part,
+    plugins_folder,
+)
+from annotext.review.fiftyone.store import JOURNAL, decisions, find_dataset
+from annotext.workflows.review_build import build_review
+from annotext.workflows.review_open import changes, check_journal
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # The App imports FiftyOne and starts; longer on a busy machine.
@@ -76,6 +92,40 @@ def test_the_folder_of_plugins_goes_also_when_the_session_fails(tmp_path: Path) 
     assert not folder.exists()
 
 
+def test_every_part_of_the_panel_is_in_the_order_once() -> None:
+    folder = part(PARTS[0]).parent
+    assert sorted(PARTS) == sorted(p.stem for p in folder.iterdir())
+
+
+def test_a_session_serves_all_parts_in_one_script() -> None:
+    with plugins_folder(None) as folder:
+        served = (folder / "annotext-review" / BUNDLE).read_text(encoding="utf-8")
+        assert not any(p.is_symlink() for p in (folder / "annotext-review").iterdir())
+    places = [served.index(part(name).read_text(encoding="utf-8")) for name in PARTS]
+    assert places == sorted(places)
+
+
+def test_the_joined_script_parses(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node, which parses the script, is not here; the browser's test runs it")
+    script = tmp_path / BUNDLE
+    script.write_text(panel_script(), encoding="utf-8")
+    parsed = subprocess.run([node, "--check", str(script)], capture_output=True, text=True, check=False)
+    assert parsed.returncode == 0, parsed.stderr
+
+
+def test_no_two_parts_give_the_same_name_to_different_things() -> None:
+    names = [
+        line.removeprefix("async ").split(" ", 2)[1].split("(")[0]
+        for name in PARTS
+        for line in part(name).read_text(encoding="utf-8").splitlines()
+        if line.startswith(("function ", "async function ", "class ", "const ")) and not line.startswith("const {")
+    ]
+    assert {"Model", "Outbox", "Picture", "Review", "call"} < set(names)
+    assert len(set(names)) == len(names), sorted(n for n in set(names) if names.count(n) > 1)
+
+
 def test_everything_the_plugin_registers_is_in_its_manifest(fo: ModuleType) -> None:
     import yaml
 
@@ -101,28 +151,21 @@ def test_a_reviewer_needs_a_name_in_one_line(name: str) -> None:
 
 
 def test_a_dataset_that_is_not_there_is_answered_with_those_that_are(fo: ModuleType, tmp_path: Path) -> None:
-    from annotext.workflows.review_build import build_review
-    from annotext.workflows.review_open import find
-
     extended = write_extended_people(tmp_path)
     build_review(extended, tmp_path / "images", name="those there are", overwrite=True)
     theirs = fo.Dataset("somebody's")
     try:
         with pytest.raises(AnnotextError, match=r"no dataset 'missing'; there are those there are\."):
-            find("missing", fo)
+            find_dataset("missing", fo)
         with pytest.raises(AnnotextError, match="annotext did not build this dataset"):
-            find("somebody's", fo)
-        assert find("those there are", fo).name == "those there are"
+            find_dataset("somebody's", fo)
+        assert find_dataset("those there are", fo).name == "those there are"
     finally:
         theirs.delete()
         fo.delete_dataset("those there are")
 
 
 def test_a_file_that_changed_since_is_noted(tmp_path: Path) -> None:
-    from hashlib import sha256
-
-    from annotext.workflows.review_open import changes
-
     extended = tmp_path / "extended.json"
     extended.write_text("{}")
     info = {"extended": str(extended), "extended_sha256": sha256(b"{}").hexdigest(), "images": str(tmp_path)}
@@ -136,26 +179,21 @@ def test_a_file_that_changed_since_is_noted(tmp_path: Path) -> None:
 def test_who_lacks_the_extended_files_folder_keeps_a_journal_elsewhere(
     fo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from annotext.review.fiftyone.service import ReviewService
-    from annotext.review.fiftyone.store import JOURNAL, decisions
-    from annotext.workflows.review_build import build_review
-    from annotext.workflows.review_open import INFO, check_journal
-
     (tmp_path / "theirs").mkdir()
     extended = write_extended_people(tmp_path / "theirs")
     build_review(extended, extended.parent / "images", name="shared", overwrite=True)
     extended.parent.rename(tmp_path / "not here")
     dataset = fo.load_dataset("shared")
     with pytest.raises(AnnotextError, match="--journal DIR"):
-        check_journal(dataset.info[INFO])
+        check_journal(dataset.info["annotext"])
     monkeypatch.setenv(JOURNAL, str(tmp_path / "mine"))
-    check_journal(dataset.info[INFO])
-    desk = ReviewService(dataset, "ann")
-    sample, person, _ = desk.queue(dataset.view())["rows"][0]
-    p = desk.people([(sample, person)], None)[0]
+    check_journal(dataset.info["annotext"])
+    service = ReviewService(dataset, "ann")
+    sample, person, _ = service.queue(dataset.view())["rows"][0]
+    p = service.people([(sample, person)], None)[0]
     point = p["points"][p["ask"][0]]
-    said = {"id": "d" * 32, "sample": sample, "person": person, "keypoint": p["ask"][0], "verdict": "reject"}
-    desk.decide([{**said, "seen": [point["x"], point["y"]]}])
+    decision = {"id": "d" * 32, "sample": sample, "person": person, "keypoint": p["ask"][0], "verdict": "reject"}
+    service.decide([{**decision, "seen": [point["x"], point["y"]]}])
     assert [c.id for c in read_journals(tmp_path / "mine")[0]] == ["d" * 32]
     monkeypatch.delenv(JOURNAL)
     assert [c.id for c in decisions(dataset)] == ["d" * 32]  # the others see it in the database
@@ -165,8 +203,6 @@ def test_who_lacks_the_extended_files_folder_keeps_a_journal_elsewhere(
 @pytest.fixture
 def opened(fo: ModuleType, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
     """`annotext review open` on a small dataset: the process, its port, the extended file."""
-    from annotext.workflows.review_build import build_review
-
     extended = write_extended_people(tmp_path)
     build_review(extended, tmp_path / "images", name="opened", overwrite=True)
     port = free_port()
@@ -211,8 +247,8 @@ def decide_one(port: int, number: int) -> str:
     shown = post(port, "people", {"people": [[sample, person]]})[0]
     keypoint = next(k for k in shown["ask"] if k not in shown["mine"])
     point = shown["points"][keypoint]
-    said = {"id": f"{number:032x}", "sample": sample, "person": person, "keypoint": keypoint, "verdict": "accept"}
-    return post(port, "decide", {"decisions": [{**said, "seen": [point["x"], point["y"]]}]})["saved"][0]
+    decision = {"id": f"{number:032x}", "sample": sample, "person": person, "keypoint": keypoint, "verdict": "accept"}
+    return post(port, "decide", {"decisions": [{**decision, "seen": [point["x"], point["y"]]}]})["saved"][0]
 
 
 def addresses(process: subprocess.Popen[str]) -> set[tuple[str, int]]:
@@ -247,10 +283,10 @@ def test_decisions_are_the_command_lines_reviewers_and_ctrl_c_ends_quietly(opene
     assert browser.getresponse().status == 200
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    decision, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "Traceback" not in said
-    assert f"http://{LOOPBACK}:{port}/datasets/opened?view=worst-first&workspace=review" in said
+    assert "Traceback" not in decision
+    assert f"http://{LOOPBACK}:{port}/datasets/opened?view=worst-first&workspace=review" in decision
     assert [(c.id, c.reviewer) for c in read_journals(journal_folder(extended))[0]] == saved
     assert not list(extended.parent.glob("annotext-plugins-*"))
     _, alive = psutil.wait_procs(children, timeout=30)

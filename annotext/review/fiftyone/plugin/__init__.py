@@ -31,32 +31,32 @@ class _ForPanel(foo.Operator):
         except AnnotextError as error:
             return {"problem": str(error)}
 
-    def answer(self, at: ReviewService, ctx: Any) -> Any:
+    def answer(self, service: ReviewService, ctx: Any) -> Any:
         raise NotImplementedError
 
 
 class Queue(_ForPanel):
     called = "queue"
 
-    def answer(self, at: ReviewService, ctx: Any) -> Any:
+    def answer(self, service: ReviewService, ctx: Any) -> Any:
         sample = ctx.params.get("sample")
         everybody = bool(ctx.params.get("everybody"))
-        return at.queue(ctx.view, sample, everybody=everybody)
+        return service.queue(ctx.view, sample, everybody=everybody)
 
 
 class People(_ForPanel):
     called = "people"
 
-    def answer(self, at: ReviewService, ctx: Any) -> Any:
+    def answer(self, service: ReviewService, ctx: Any) -> Any:
         wanted = [(str(sample), int(person)) for sample, person in ctx.params["people"]]
-        return at.people(wanted, ctx.params.get("view"))
+        return service.people(wanted, ctx.params.get("view"))
 
 
 class Decide(_ForPanel):
     called = "decide"
 
-    def answer(self, at: ReviewService, ctx: Any) -> Any:
-        return at.decide(ctx.params["decisions"])
+    def answer(self, service: ReviewService, ctx: Any) -> Any:
+        return service.decide(ctx.params["decisions"])
 
 
 class _OfSelection(foo.Operator):
@@ -71,25 +71,25 @@ class _OfSelection(foo.Operator):
 
     def resolve_input(self, ctx: Any) -> types.Property:
         form = types.Object()
-        at = _desk_or_say(ctx, form)
-        if at is not None:
-            self.ask(at, ctx, form)
+        service = _service_or_warning(ctx, form)
+        if service is not None:
+            self.ask(service, ctx, form)
         return types.Property(form, view=types.View(label=self.title.capitalize()))
 
-    def ask(self, at: ReviewService, ctx: Any, form: types.Object) -> None:
-        people = at.selected(ctx.selected_labels, ctx.selected)
+    def ask(self, service: ReviewService, ctx: Any, form: types.Object) -> None:
+        people = service.selected(ctx.selected_labels, ctx.selected)
         if not people:
             _stop(form, "Select samples in the grid, or people in an image, first.")
             return
-        points = at.left_of(people)
+        points = service.left_of(people)
         form.md(f"{len(points)} points left of {len(people)} people will be recorded as **{self.verdict}**.")
         if not points:
             _stop(form, "Nothing is left to decide there.")
 
     def execute(self, ctx: Any) -> None:
-        at = review_service(ctx.dataset)
-        points = at.left_of(at.selected(ctx.selected_labels, ctx.selected))
-        at.decide([{**p, "id": uuid4().hex, "verdict": str(self.verdict)} for p in points])
+        service = review_service(ctx.dataset)
+        points = service.left_of(service.selected(ctx.selected_labels, ctx.selected))
+        service.decide([{**p, "id": uuid4().hex, "verdict": str(self.verdict)} for p in points])
         _done(ctx, f"{len(points)} points: {self.verdict}")
 
 
@@ -107,22 +107,22 @@ class NoteSelected(_OfSelection):
     called, title = "note_selected", "leave a note on the people selected"
     verdict = Verdict.NOTE
 
-    def ask(self, at: ReviewService, ctx: Any, form: types.Object) -> None:
-        people = at.selected(ctx.selected_labels, ctx.selected)
+    def ask(self, service: ReviewService, ctx: Any, form: types.Object) -> None:
+        people = service.selected(ctx.selected_labels, ctx.selected)
         if not people:
             _stop(form, "Select samples in the grid, or people in an image, first.")
             return
         form.str("note", label=f"Note on {len(people)} people", required=True)
 
     def execute(self, ctx: Any) -> None:
-        at = review_service(ctx.dataset)
-        people = at.selected(ctx.selected_labels, ctx.selected)
+        service = review_service(ctx.dataset)
+        people = service.selected(ctx.selected_labels, ctx.selected)
         note = {"keypoint": "", "verdict": str(Verdict.NOTE), "note": ctx.params["note"]}
-        at.decide([{**note, "id": uuid4().hex, "sample": sample, "person": person} for sample, person in people])
+        service.decide([{**note, "id": uuid4().hex, "sample": sample, "person": person} for sample, person in people])
         _done(ctx, f"a note on {len(people)} people")
 
 
-def _desk_or_say(ctx: Any, form: types.Object) -> ReviewService | None:
+def _service_or_warning(ctx: Any, form: types.Object) -> ReviewService | None:
     try:
         return review_service(ctx.dataset)
     except AnnotextError as error:

@@ -14,12 +14,12 @@ function Action({ model, name, keys, text, run, kind, off }) {
 }
 
 function Actions({ model, p }) {
-  const open = model.left(p).filter((k) => !isOutside(p, k)).length;
+  const open = model.left(p).filter((k) => !p.points[k].outside).length;
   const point = p.points[model.keypoint];
   const none = !point;
   const nothing = none || (point.kind === "none" && !p.mine[model.keypoint]);
-  const moved = p.mine[model.keypoint] && p.mine[model.keypoint].verdict === "move";
-  const wrong = nothing || (!moved && isOutside(p, model.keypoint)); // it cannot be right where it is
+  const moved = Boolean(p.mine[model.keypoint] && p.mine[model.keypoint].new);
+  const wrong = nothing || (!moved && point.outside); // it cannot be right where it is
   const act = (verdict) => () => model.decide(verdict);
   return h(
     "div",

@@ -34,7 +34,7 @@ function Dot({ p, name, at, port, current, model, down, setOver, moving, from })
   const [x, y] = at;
   const human = point.kind === "human";
   const mine = p.mine[name];
-  const colour = human ? HUMAN : mine && mine.verdict === "move" ? COLOURS.corrected : point.kind === "candidate" ? CANDIDATE : COLOURS[point.source] || COLOURS.none;
+  const colour = human ? HUMAN : mine && mine.new ? COLOURS.corrected : point.kind === "candidate" ? CANDIDATE : COLOURS[point.source] || COLOURS.none;
   const parts = [];
   if (current && point.radius && !moving && !(mine && mine.new)) {
     parts.push(h("circle", { key: "within", className: "atr-within", cx: x, cy: y, r: Math.max(1, point.radius * port.scale) }));
@@ -54,7 +54,7 @@ function Dot({ p, name, at, port, current, model, down, setOver, moving, from })
     parts.push(h("circle", { key: "ring", ...attributes, fill: "none", r: 11, className: "atr-ring" + (hidden ? " atr-hidden" : "") }));
     parts.push(h("circle", { key: "dot", ...attributes, r: 2, className: "atr-centre" }));
   } else {
-    const hollow = point.kind === "candidate" && !(mine && mine.verdict === "move");
+    const hollow = point.kind === "candidate" && !(mine && mine.new);
     parts.push(h("circle", { key: "shade", className: "atr-shade", cx: x, cy: y, r: 6 }));
     parts.push(h("circle", { key: "dot", ...attributes, fill: hollow ? "none" : colour, r: 6, className: attributes.className + (hollow ? " atr-hollow" : "") }));
   }
@@ -87,7 +87,7 @@ function Dot({ p, name, at, port, current, model, down, setOver, moving, from })
 function Label({ p, name, at, size }) {
   const point = p.points[name];
   const mine = p.mine[name];
-  const sure = worth(point);
+  const sure = confidence(point);
   const text = `${words(name)} · ${point.kind === "human" ? "labelled" : mine ? DONE[mine.verdict].text : sure}`;
   const width = 7.2 * text.length + 14;
   const right = at[0] + 18 + width < size.w;

@@ -2,12 +2,6 @@
 
 const source = (p) => state.getSampleSrc(p.src);
 
-/** Whether the file has a point beyond the picture: there is nothing to accept there. */
-function isOutside(p, keypoint) {
-  const { kind, x, y } = p.points[keypoint];
-  return kind !== "none" && !(x >= -0.5 && y >= -0.5 && x <= p.width - 0.5 && y <= p.height - 0.5);
-}
-
 /** Where a point is now: as this reviewer moved it, else as the file has it; null for one without a place. */
 function placeOf(p, keypoint) {
   const mine = p.mine[keypoint];

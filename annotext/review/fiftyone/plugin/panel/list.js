@@ -1,7 +1,7 @@
 // The person: question, picture, and the list of points.
 
 function Swatch({ point, mine }) {
-  const moved = mine && mine.verdict === "move";
+  const moved = mine && mine.new;
   const candidate = point.kind === "candidate" && !moved;
   const colour = moved ? COLOURS.corrected : candidate ? CANDIDATE : COLOURS[point.source] || COLOURS.none;
   const style = point.kind === "none" && !moved ? { border: "2px dotted #888" } : candidate ? { border: `2px solid ${colour}` } : { background: colour };
@@ -13,7 +13,7 @@ function PointRow({ model, p, name }) {
   const mine = p.mine[name];
   const others = p.others[name] || [];
   const noted = p.notes.some((n) => n.keypoint === name);
-  const sure = point.kind === "none" ? "no estimate" : worth(point);
+  const sure = point.kind === "none" ? "no estimate" : confidence(point);
   const state = mine && DONE[mine.verdict];
   return h(
     "div",
@@ -27,6 +27,7 @@ function PointRow({ model, p, name }) {
     },
     h(Swatch, { point, mine }),
     h("span", { className: "atr-name" }, words(name)),
+    p.conflicts.includes(name) && h("span", { title: "reviewers disagree: the point stays as it was", "data-cy": "review-conflict" }, "≠"),
     noted && h("span", { title: "has a note" }, "✎"),
     others.length > 0 &&
       h("span", { className: "atr-others", title: others.map((o) => `${o.reviewer}: ${o.verdict}`).join("\n") }, others.map((o) => `${o.reviewer.slice(0, 8)} ${DONE[o.verdict] ? DONE[o.verdict].mark : ""}`).join(" ")),
@@ -38,7 +39,7 @@ function PointRow({ model, p, name }) {
         "button",
         {
           className: "atr-back",
-          title: "take back what you said of this point",
+          title: "take back your decision on this point",
           onClick: (e) => {
             e.stopPropagation();
             model.takeBack(name);
@@ -61,15 +62,16 @@ function Question({ model, p }) {
     else if (point.source === "corrected") facts.push("placed by a person");
     else facts.push(point.radius ? `${percent(point.score)} sure` : `score ${point.score.toFixed(2)}, not calibrated`, point.source);
     if (point.radius) facts.push(`90 % within ${point.radius.toFixed(0)} px (circle)`);
-    if (isOutside(p, name)) facts.push("outside the image");
+    if (point.outside) facts.push("outside the image");
     else if (point.kind === "candidate") facts.push("kept back so far");
   }
   const others = (p.others[name] || []).map((o) => `${o.reviewer} says ${o.verdict}`);
+  if (p.conflicts.includes(name)) others.push("you disagree: it stays as it was");
   const text =
     point.kind === "none" && !mine
       ? h(React.Fragment, null, "Where is the ", h("b", null, words(name)), "? Press P and click, or X if it is not in the picture.")
       : mine
-        ? h(React.Fragment, null, h("b", null, words(name)), ": you said ", h("b", { style: { color: legible(DONE[mine.verdict].colour) } }, DONE[mine.verdict].text), mine.verdict === "move" ? ". Drag it again, H if it is hidden, A to go on." : ".")
+        ? h(React.Fragment, null, h("b", null, words(name)), ": you decided ", h("b", { style: { color: legible(DONE[mine.verdict].colour) } }, DONE[mine.verdict].text), mine.verdict === "move" ? ". Drag it again, H if it is hidden, A to go on." : ".")
         : h(React.Fragment, null, "Is the ", h("b", null, words(name)), " right?");
   return h("div", { className: "atr-question", "data-cy": "review-question" }, h("div", null, text), h("div", { className: "atr-facts", title: point.reason || "" }, [...facts, ...others].join(" · ")));
 }
@@ -77,7 +79,7 @@ function Question({ model, p }) {
 function Person({ model, p, narrow }) {
   const names = model.listed(p);
   const rest = names.slice(p.ask.length);
-  const notes = p.notes.map((n, i) => h("div", { key: i, className: "atr-said" }, `✎ ${n.reviewer}${n.keypoint ? " on " + words(n.keypoint) : ""}: ${n.note}`));
+  const notes = p.notes.map((n, i) => h("div", { key: i, className: "atr-remark" }, `✎ ${n.reviewer}${n.keypoint ? " on " + words(n.keypoint) : ""}: ${n.note}`));
   return h(
     "div",
     { className: "atr-person" + (narrow ? " atr-narrow" : "") },

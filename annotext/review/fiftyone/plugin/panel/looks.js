@@ -41,7 +41,7 @@ const CSS = `
 .atr-others { font-size: 12px; opacity: .8; border: 1px dashed currentColor; border-radius: 3px; padding: 0 4px; }
 .atr button.atr-back { padding: 0 5px; }
 .atr-swatch { display: inline-block; box-shadow: 0 0 0 1px #8886; box-sizing: border-box; width: 13px; height: 13px; border-radius: 50%; flex: none; }
-.atr-finding { font-size: 13px; padding: 1px 6px; } .atr-said { font-size: 13px; padding: 1px 6px; font-style: italic; }
+.atr-finding { font-size: 13px; padding: 1px 6px; } .atr-remark { font-size: 13px; padding: 1px 6px; font-style: italic; }
 .atr-actions { display: grid; grid-template-columns: 1fr 1fr; gap: 6px; }
 .atr button.atr-action { display: flex; justify-content: space-between; align-items: center; padding: 7px 9px; }
 .atr button.atr-good { border-color: ${GOOD}; } .atr button.atr-bad { border-color: ${BAD}; }

@@ -1,5 +1,6 @@
-// What is shown and what was decided. A decision is shown at once and saved in the background (see outbox). Coordinates are
-// image pixels, 0-based: the centre of the top left pixel is (0, 0).
+// What is shown. What was decided on a person is as the server says it (panel.decided); only this page's own decisions are
+// shown before they are saved (see outbox), as the keys that were pressed. Coordinates are image pixels, 0-based: the centre
+// of the top left pixel is (0, 0).
 
 const AHEAD = 6; // people loaded before they are needed
 
@@ -49,7 +50,23 @@ class Model {
   saved(answer) {
     if (answer && this.progress) this.progress = answer.progress;
     if (answer && answer.note) this.message = answer.note;
+    for (const state of answer ? answer.people : []) {
+      const p = this.people.get(state.sample + "/" + state.person);
+      if (p) this.arrived(Object.assign(p, state));
+    }
     this.changed();
+  }
+
+  /** The server said what is decided on a person: what it does not know yet is shown on top of that. */
+  arrived(p) {
+    const [notes, waiting] = [[], []];
+    for (const i of outbox.about(p)) (i.verdict === "note" ? notes : waiting).push(i);
+    p.notes.push(...notes.map((i) => this.noted(i)));
+    if (waiting.length || !this.everybody) this.put(p, waiting.map((i) => [i.keypoint, i.verdict === "undo" ? null : i]));
+  }
+
+  noted({ id, keypoint, note }) {
+    return { id, keypoint, note, reviewer: this.about.reviewer };
   }
 
   giveUp() {
@@ -155,9 +172,7 @@ class Model {
       if (mine !== this.generation) return;
       for (const p of found) {
         this.people.set(p.sample + "/" + p.person, p);
-        // What could not be saved so far is still what the reviewer said.
-        const waiting = outbox.about(p).filter((i) => i.verdict !== "note");
-        if (waiting.length || !this.everybody) this.put(p, waiting.map((i) => [i.keypoint, i.verdict === "undo" ? null : i]));
+        this.arrived(p);
         new Image().src = source(p); // the browser has it when it is shown
       }
       for (const r of wanted) if (!this.people.has(key(r))) r.gone = true;
@@ -240,23 +255,18 @@ class Model {
     if (!p || !keypoint || this.blocked()) return;
     const point = p.points[keypoint];
     const mine = p.mine[keypoint];
-    let entry = { verdict, new: null };
-    if (verdict === "move") {
-      const v = mine && mine.verdict === "move" ? mine.new[2] : mine && mine.verdict === "hidden" ? 1 : point.v || 2;
-      entry.new = [...place, v];
-    } else if (mine && mine.verdict === "move" && (verdict === "accept" || verdict === "hidden")) {
-      // A point that was moved is right where it is now.
-      const v = verdict === "hidden" ? 1 : mine.new[2];
-      if (v === mine.new[2]) return this.advance();
-      entry = { verdict: "move", new: [mine.new[0], mine.new[1], v] };
-    } else if (point.kind === "none" && verdict !== "absent") {
+    const right = verdict === "accept" || verdict === "hidden"; // where it is shown
+    if (right && mine && mine.new) {
+      if (verdict === "accept") return this.advance();
+      place = mine.new.slice(0, 2);
+    } else if (point.kind === "none" && verdict !== "move" && verdict !== "absent") {
       return this.say(`There is no estimate of ${words(keypoint)}: P and a click place it, X says it is absent.`);
-    } else if (isOutside(p, keypoint) && (verdict === "accept" || verdict === "hidden")) {
+    } else if (right && point.outside) {
       return this.say(`The ${words(keypoint)} is outside the image: drag it in, X says it is absent.`);
     }
     this.message = null;
     this.placing = false;
-    this.commit(p, [[keypoint, entry]]);
+    this.commit(p, [[keypoint, { verdict, new: place || null }]]);
     if (verdict === "move") this.changed();
     else this.advance();
   }
@@ -264,7 +274,7 @@ class Model {
   acceptAll() {
     const p = this.person();
     if (!p || this.blocked()) return;
-    const open = this.left(p).filter((k) => !isOutside(p, k));
+    const open = this.left(p).filter((k) => !p.points[k].outside);
     if (!open.length) return this.left(p).length ? this.say("What is left lies outside the image: drag it in, X says it is absent.") : this.advance();
     this.commit(p, open.map((k) => [k, { verdict: "accept", new: null }]));
     this.advance();
@@ -275,13 +285,13 @@ class Model {
     const p = this.person();
     this.overlay = null;
     if (!text.trim() || this.blocked()) return this.changed();
-    p.notes.push({ keypoint, note: text.trim(), reviewer: this.about.reviewer });
     const item = { ...this.item(p, keypoint), verdict: "note", note: text.trim() };
-    outbox.save({ about: this.whose(), items: [item], revert: () => p.notes.pop() });
+    p.notes.push(this.noted(item));
+    outbox.save({ about: this.whose(), items: [item], revert: () => (p.notes = p.notes.filter((n) => n.id !== item.id)) });
     this.say("Noted.");
   }
 
-  /** Show decisions and save them: [[keypoint, entry or null]]; null takes back what was said. */
+  /** Show decisions and save them: [[keypoint, entry or null]]; null takes back what was decided. */
   commit(p, entries, undoing) {
     const before = entries.map(([k]) => [k, p.mine[k] || null]);
     this.put(p, entries);
@@ -304,7 +314,7 @@ class Model {
     return { dataset: this.about.dataset, reviewer: this.about.reviewer };
   }
 
-  /** Show what was said of a person: here, and in the other panel where they are loaded there. */
+  /** Show decisions on a person: here, and in the other panel where they are loaded there. */
   put({ sample, person }, entries) {
     for (const model of Object.values(models)) {
       const p = model.people.get(sample + "/" + person);
@@ -327,7 +337,7 @@ class Model {
   async undo() {
     if (this.blocked()) return;
     const last = this.undoable.pop();
-    if (!last) return this.say("Nothing to undo in this session. ↶ beside a point takes back what you said of it.");
+    if (!last) return this.say("Nothing to undo in this session. ↶ beside a point takes it back.");
     const at = this.rows.findIndex((r) => r.sample === last.sample && r.person === last.person);
     const p = this.people.get(last.sample + "/" + last.person);
     if (at < 0 || !p) {

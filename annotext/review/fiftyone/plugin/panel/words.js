@@ -39,5 +39,5 @@ const legible = (colour) => `color-mix(in srgb, ${colour} 60%, var(--fo-palette-
 const words = (keypoint) => keypoint.replaceAll("_", " ");
 const percent = (score) => Math.round(100 * score) + " %";
 // Only calibrated points have a radius. A score without a calibration is no probability, and must not look like one.
-const worth = (point) =>
+const confidence = (point) =>
   point.source === "derived" ? "derived" : point.source === "corrected" ? "placed" : point.radius ? percent(point.score) : "score " + point.score.toFixed(2);

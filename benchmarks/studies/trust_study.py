@@ -1,7 +1,7 @@
 """Can added points be trusted where nobody labelled them? Learned on one domain, judged on the other, full truth.
 
-    python benchmarks/trust_study.py synthetic RUN --out DIR [--people 4000] [--seed 11]
-    python benchmarks/trust_study.py real REAL --out DIR
+    python benchmarks/studies/trust_study.py synthetic RUN --out DIR [--people 4000] [--seed 11]
+    python benchmarks/studies/trust_study.py real REAL --out DIR
 
 synthetic: people whom RUN's student never saw are drawn and predicted (with further looks), and what their points are
 worth is learned twice: neck and head top from the MPII-like people (sport), the face from the COCO-like (everyday).

@@ -1,6 +1,6 @@
 """Does the union pay, and does distillation? The paper's experiments on synthetic people, with seeds and a domain gap.
 
-    python benchmarks/synthetic_study.py --out DIR [--seeds 3] [--samples 10000] [--jobs 1] [--only NAME ...]
+    python benchmarks/studies/synthetic_study.py --out DIR [--seeds 3] [--samples 10000] [--jobs 1] [--only NAME ...]
                                          [--tables] [--cost]
 
 People are drawn (everyday people under COCO's 17 points, sport under MPII's 16), teachers and students trained through

@@ -1,11 +1,11 @@
 """Does a calibration hold abroad once some people there were reviewed? The face of sport people, learned on others.
 
-    python benchmarks/reviewed_calibration.py RUN --people PEOPLE --fresh PEOPLE --out DIR [--reviewed 100,300]
+    python benchmarks/studies/reviewed_calibration.py RUN --people PEOPLE --fresh PEOPLE --out DIR [--reviewed 100,300]
 
 RUN is a student (of `annotext demo`, say), PEOPLE are folders of `annotext synth` (coco/, mpii/) whom it never saw. Its
-face points are calibrated on --people's COCO-like labels, as `benchmarks/trust_study.py` does, and again with so many
-of --people's MPII-like people reviewed by an oracle (every face point): drawn at random, in three orders, and by the
-queue. All is judged against the truth of the --fresh MPII-like people, whom nobody reviewed.
+face points are calibrated on --people's COCO-like labels, as `benchmarks/studies/trust_study.py` does, and again with
+so many of --people's MPII-like people reviewed by an oracle (every face point): drawn at random, in three orders, and
+by the queue. All is judged against the truth of the --fresh MPII-like people, whom nobody reviewed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Does the loop pay? Review doubtful people, train on what was corrected, judge on people whom nobody reviewed.
 
-    python benchmarks/review_loop.py RUN --train PEOPLE --people PEOPLE --fresh PEOPLE --out DIR [--domain mpii]
+    python benchmarks/studies/review_loop.py RUN --train PEOPLE --people PEOPLE --fresh PEOPLE --out DIR [--domain mpii]
                                      [--seeds 2] [--samples 12000] [--share 0.1] [--threads 1]
 
 RUN is a student (of `annotext demo`, say) that never saw a label of the domain's added keypoints; PEOPLE are folders of

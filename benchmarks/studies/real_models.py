@@ -1,6 +1,6 @@
 """OKS of the real models on the real COCO persons, next to the figures that came with them.
 
-    python benchmarks/real_models.py FOLDER [MODEL ...]
+    python benchmarks/studies/real_models.py FOLDER [MODEL ...]
 
 FOLDER holds `models/` and `coco/` as the tests expect them in $ANNOTEXT_REAL. Also: how many of a model's points are
 right (within 0.2 torso, mid-shoulder to mid-hip) above a score, which is where the default of `--min-score` comes from.

@@ -1,6 +1,6 @@
 """Do small real models teach a small student anything on a few real pictures?
 
-    python benchmarks/real_distillation.py REAL --init CHECKPOINT --out DIR [--samples 6000] [--seeds 3]
+    python benchmarks/studies/real_distillation.py REAL --init CHECKPOINT --out DIR [--samples 6000] [--seeds 3]
 
 REAL holds real COCO and MPII pictures and the two ONNX models, laid out as tests/conftest.py describes (ANNOTEXT_REAL).
 CHECKPOINT is the demo's student: weights to start from. The student learns from the labelled people of the COCO train

@@ -5,7 +5,7 @@ fiftyone is needed. What was built of a person who was decided on is kept in the
 state shown depends on the decisions and not on the order in which processes saw them, and `undo` gives back exactly
 what was there.
 
-N people who were spoken of, K keypoints of the skeleton, A of them added.
+N people with decisions, K keypoints of the skeleton, A of them added.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from annotext.core.additions import REVIEWED, Additions, Decision, Estimate, Reason, Review, Source
+from annotext.core.additions import PER_POINT, REVIEWED, Additions, Decision, Estimate, Reason, Review, Source
 from annotext.core.poses import Image, Poses
 from annotext.core.skeleton import Skeleton
 from annotext.review.decisions.apply import apply_corrections
 from annotext.review.decisions.correction import Correction, Verdict
-from annotext.review.decisions.doubt import below_limit, expected_wrong, lowest_score, to_review, undecided
+from annotext.review.decisions.doubt import expected_wrong, lowest_score, open_points
 
 AS_BUILT = "as_built"
 # Two reviewers disagree on the point: it stays as it was.
@@ -43,8 +44,8 @@ _NOWHERE = [math.nan, math.nan]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What holds for all samples of a dataset.
+class LabelSchema:
+    """What the labels of all samples of a dataset mean.
 
     skeleton: of the K keypoints, in the order of the labels' lists. added: those that are decided on. limits: keypoint
     -> the score below which a written point is looked at; None or missing: no limit. input_sha256: see `Correction`.
@@ -55,9 +56,15 @@ class Layout:
     limits: Mapping[str, float | None]
     input_sha256: str = ""
 
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """(A,) the limits; NaN where there is none."""
+        limits = (self.limits.get(k) for k in self.added)
+        return np.array([np.nan if limit is None else limit for limit in limits], dtype=np.float64)
+
 
 @dataclass(frozen=True)
-class Sample:
+class StoredSample:
     """One image as it is in the database. people, candidates: its labels. width, height: image pixels."""
 
     image: str
@@ -68,7 +75,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Shown:
+class SampleState:
     """What the sample is to show: its labels, and what sums them up.
 
     tags: of `TAGS`. decided: points with a verdict that stands. to_review: points to look at that have none.
@@ -83,17 +90,19 @@ class Shown:
     expected_wrong: float
 
 
-def shown(layout: Layout, samples: Sequence[Sample], corrections: Sequence[Correction]) -> list[Shown]:
+def sample_states(
+    schema: LabelSchema, samples: Sequence[StoredSample], corrections: Sequence[Correction]
+) -> list[SampleState]:
     """For every sample what it shows, given all corrections of the people on it. Nothing is mutated.
 
     Points are where `apply_corrections` puts them: what a reviewer sees is what the file will say. People without a
     label cannot be decided on.
     """
     built = [_as_built(s) for s in samples]
-    spoken = {c.person for c in corrections}
-    rows = [(i, person) for i, (people, _) in enumerate(built) for person in people if person in spoken]
-    poses, before = _read(layout, samples, built, rows)
-    revision = apply_corrections(poses, before, corrections, input_sha256=layout.input_sha256)
+    decided = {c.person for c in corrections}
+    rows = [(i, person) for i, (people, _) in enumerate(built) for person in people if person in decided]
+    poses, before = _read(schema, samples, built, rows)
+    revision = apply_corrections(poses, before, corrections, input_sha256=schema.input_sha256)
     conflicts = {(f.numbers["person"], f.numbers["keypoint"]) for f in revision.findings if f.code == CONFLICT}
     marks = {
         CONFLICT: {person for person, _ in conflicts},
@@ -101,11 +110,11 @@ def shown(layout: Layout, samples: Sequence[Sample], corrections: Sequence[Corre
         NOTED: {c.person for c in corrections if c.verdict == Verdict.NOTE or c.note},
     }
     for row, (i, person) in enumerate(rows):
-        _write(layout, samples[i], built[i], person, revision.additions, row, conflicts)
-    return [_summed(layout, people, candidates, marks) for people, candidates in built]
+        _write(schema, samples[i], built[i], person, revision.additions, row, conflicts)
+    return [_summed(schema, people, candidates, marks) for people, candidates in built]
 
 
-def _as_built(sample: Sample) -> _Built:
+def _as_built(sample: StoredSample) -> _Built:
     """person -> copy of the label as it was before anybody decided: among the people, and among the candidates."""
     found: list[dict[int, _Label]] = []
     for labels in (sample.people, sample.candidates):
@@ -121,16 +130,15 @@ def _as_built(sample: Sample) -> _Built:
 
 
 def _read(
-    layout: Layout, samples: Sequence[Sample], built: Sequence[_Built], rows: Sequence[tuple[int, int]]
+    schema: LabelSchema, samples: Sequence[StoredSample], built: Sequence[_Built], rows: Sequence[tuple[int, int]]
 ) -> tuple[Poses, Additions]:
     """The people at `rows`, (sample, person), as the file has them."""
-    n, k = len(rows), len(layout.skeleton)
-    columns = layout.skeleton.indices(layout.added).tolist()
+    n, k = len(rows), len(schema.skeleton)
+    columns = schema.skeleton.indices(schema.added).tolist()
     xy, visibility = np.full((n, k, 2), np.nan), np.zeros((n, k), dtype=np.uint8)
     bbox, area = np.zeros((n, 4)), np.full(n, np.nan)
-    blank = Additions.nothing(n, layout.added)
-    arrays = {name: getattr(blank, name).copy() for name in ("xy", "visibility", "source", "score", "radius")}
-    arrays |= {name: getattr(blank, name).copy() for name in ("decision", "reason")}
+    blank = Additions.nothing(n, schema.added)
+    arrays = {name: getattr(blank, name).copy() for name in PER_POINT if name != "review"}
     for row, (i, person) in enumerate(rows):
         label, candidate = built[i][0][person], built[i][1].get(person)
         size = np.array([samples[i].width, samples[i].height], dtype=float)
@@ -155,7 +163,7 @@ def _read(
     for i, _ in rows:
         first.setdefault(i, len(first))
     poses = Poses(
-        skeleton=layout.skeleton,
+        skeleton=schema.skeleton,
         xy=xy,
         visibility=visibility,
         bbox_xywh=bbox,
@@ -166,12 +174,12 @@ def _read(
         crowd=np.zeros(n, dtype=bool),
         head_size=np.full(n, np.nan),
     )
-    return poses, Additions(layout.added, **arrays)
+    return poses, Additions(schema.added, **arrays)
 
 
 def _write(
-    layout: Layout,
-    sample: Sample,
+    schema: LabelSchema,
+    sample: StoredSample,
     built: _Built,
     person: int,
     after: Additions,
@@ -181,7 +189,7 @@ def _write(
     """Put what became of a person's added points into their labels. A label of candidates that is missing is made."""
     verdicts = [
         CONFLICT if (person, k) in conflicts else "" if after.review[row, c] is None else after.review[row, c].verdict
-        for c, k in enumerate(layout.added)
+        for c, k in enumerate(schema.added)
     ]
     if not any(verdicts):
         return
@@ -192,7 +200,7 @@ def _write(
     for changed in (label, candidates[person]):
         if AS_BUILT not in changed:
             changed[AS_BUILT] = {k: copy.deepcopy(changed[k]) for k in (*_LISTS, *_SUMS) if k in changed}
-    for column, keypoint in enumerate(layout.added):
+    for column, keypoint in enumerate(schema.added):
         if verdicts[column]:
             place = (after.xy[row, column] / (sample.width, sample.height)).tolist()
             v, radius = int(after.visibility[row, column]), float(after.radius[row, column])
@@ -204,14 +212,14 @@ def _write(
                 "reason": str(after.reason[row, column]),
                 "reviewed": verdicts[column],
             }
-            j = layout.skeleton.index[keypoint]
+            j = schema.skeleton.index[keypoint]
             for changed, here in ((label, v > 0), (candidates[person], v == 0 and _there(place))):
                 changed["points"][j] = place if here else list(_NOWHERE)
                 changed["confidence"][j] = float(after.score[row, column]) if here else 0.0
                 for name, value in values.items():
                     if name in changed:
                         changed[name][j] = value
-    _sum_up(layout, label, candidates[person], after.take([row]))
+    _sum_up(schema, label, candidates[person], after.take([row]))
 
 
 def _no_candidates(label: _Label) -> _Label:
@@ -230,36 +238,35 @@ def _no_candidates(label: _Label) -> _Label:
     }
 
 
-def _sum_up(layout: Layout, label: _Label, candidate: _Label, after: Additions) -> None:
+def _sum_up(schema: LabelSchema, label: _Label, candidate: _Label, after: Additions) -> None:
     """What the label says of all the person's points. after: of this one person."""
     review = after.review.copy()
-    for column, keypoint in enumerate(layout.added):
+    for column, keypoint in enumerate(schema.added):
         # Decided in the file already, when the dataset was built.
-        verdict = label["reviewed"][layout.skeleton.index[keypoint]]
+        verdict = label["reviewed"][schema.skeleton.index[keypoint]]
         if review[0, column] is None and verdict in REVIEWED:
             source, decision = after.source[0, column], after.decision[0, column]
             estimate = Estimate((0.0, 0.0), 0, source, 0.0, None, decision, Reason.ADDED)
             review[0, column] = Review(verdict, ("somebody",), estimate)
     after = replace(after, review=review)
-    limits = [layout.limits.get(k) for k in layout.added]
-    below = below_limit(after, np.array([np.nan if x is None else x for x in limits]))[0]
-    withheld = (undecided(after) & (after.decision == Decision.WITHHOLD))[0]
+    is_open = open_points(after, schema.thresholds, derived=True)[0]
+    withheld = is_open & (after.decision[0] == Decision.WITHHOLD)
     lowest = float(lowest_score(after)[0])
-    label["left"] = int(to_review(after, np.array([np.nan if x is None else x for x in limits])).sum())
+    label["left"] = int(is_open.sum())
     label["lowest"] = lowest if math.isfinite(lowest) else None
     label["expected_wrong"] = float(expected_wrong(after)[0])
     for changed in (label, candidate):
-        changed["below"] = [k for k, is_one in zip(layout.added, below, strict=True) if is_one]
-        changed["withheld"] = [k for k, is_one in zip(layout.added, withheld, strict=True) if is_one]
+        changed["below"] = [k for k, is_one in zip(schema.added, is_open & ~withheld, strict=True) if is_one]
+        changed["withheld"] = [k for k, is_one in zip(schema.added, withheld, strict=True) if is_one]
 
 
 def _summed(
-    layout: Layout, people: dict[int, _Label], candidates: dict[int, _Label], marks: Mapping[str, set[int]]
-) -> Shown:
-    columns = layout.skeleton.indices(layout.added).tolist()
+    schema: LabelSchema, people: dict[int, _Label], candidates: dict[int, _Label], marks: Mapping[str, set[int]]
+) -> SampleState:
+    columns = schema.skeleton.indices(schema.added).tolist()
     labels = list(people.values())
     lowest = [x["lowest"] for x in labels if x.get("lowest") is not None]
-    return Shown(
+    return SampleState(
         people=labels,
         candidates=[x for x in candidates.values() if x.get(AS_BUILT, {}) is not None or _has_points(x)],
         tags=tuple(tag for tag in TAGS if marks[tag].intersection(people)),
