@@ -244,10 +244,10 @@ def _from_onnx(entry: TeacherRecipe, threads: int | None, device: torch.device) 
         crops = np.ascontiguousarray(image.cpu().numpy()[..., ::-1])
         raw = predictor.raw(predictor.tensor(crops))
         if isinstance(output, HeatmapOutput):
-            said = heatmap_potentials(raw[0])
+            outputs = heatmap_potentials(raw[0])
         else:
-            said = tuple(np.float32(output.beta) * axis for axis in raw)
-        return tuple(torch.from_numpy(array).to(device) for array in said)
+            outputs = tuple(np.float32(output.beta) * axis for axis in raw)
+        return tuple(torch.from_numpy(array).to(device) for array in outputs)
 
     return Teacher(
         name=entry.name,
