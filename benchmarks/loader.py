@@ -49,7 +49,7 @@ from annotext.training.data.samples import (
     loader,
     trainable,
 )
-from annotext.training.run.cpu import denormals_flushed, keep_freed_memory
+from annotext.training.run.process import denormals_flushed, keep_freed_memory
 
 INPUTS = {"nano": (96, 128)}
 PEOPLE_PER_SET = 300
@@ -79,7 +79,6 @@ def in_turns(variants: dict[str, Callable[[], float]], repeats: int) -> dict[str
 def appetite(trained: Annotext, workers: Sequence[int], repeats: int) -> dict[str, float]:
     """People/s of the step, of the loader, and of both."""
     step: Any = trained.step()
-    train_step: Any = trained.student.train_step
     draws = trained.draws
     measured = MEASURED_BATCHES * sum(draws.counts)
     variants: dict[str, Callable[[], float]] = {
@@ -88,9 +87,7 @@ def appetite(trained: Annotext, workers: Sequence[int], repeats: int) -> dict[st
     for n in workers:
         feed = loader(trained.crops, MixedBatches(draws.sizes, draws.counts, MEASURED_BATCHES, draws.seed), n)
         variants[f"loader alone, {n} workers"] = lambda feed=feed: rate(lambda: [None for _ in feed], measured)
-        variants[f"both, {n} workers"] = lambda feed=feed: rate(
-            lambda: [train_step(b, optim_wrapper=trained.optimiser) for b in feed], measured
-        )
+        variants[f"both, {n} workers"] = lambda feed=feed: rate(lambda: [trained.train_step(b) for b in feed], measured)
     return in_turns(variants, repeats)
 
 

@@ -96,20 +96,18 @@ class Annotext:
 
     def __init__(self, plan: Plan, skeletons: Sequence[str], *, taught: bool) -> None:
         import torch
-        from mmengine.optim import build_optim_wrapper
 
         from annotext.training.data.samples import MixedBatches, PersonCrops, batch_counts, collate
         from annotext.training.data.sets import read_sets
-        from annotext.training.model.config import runner_config
         from annotext.training.run.prepare import build_student
+        from annotext.training.run.step import Objective, Optimiser
 
         recipe = recipe_of(plan, skeletons)
         self.device, self.recipe = torch.device(plan.device), recipe
         data = read_sets(recipe, {}, "benchmark")
-        config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
-        self.student = build_student(config, recipe, "benchmark").to(self.device).train()
-        config.optim_wrapper.optimizer.lr = LEARNING_RATE
-        self.optimiser: Any = build_optim_wrapper(self.student, config.optim_wrapper)
+        self.student = build_student(recipe, len(data.skeleton), "benchmark").to(self.device).train()
+        self.objective = Objective(self.student)
+        self.optimiser = Optimiser(self.student, recipe.optim)
         self.teachers = [teacher_of(plan, i, self.device) for i in range(len(plan.teachers))] if taught else []
         rules = self._teach(data.skeleton) if taught else ()
         self.crops = PersonCrops(
@@ -128,7 +126,7 @@ class Annotext:
         from annotext.training.data.augment import CropRule
         from annotext.training.teachers.distil import Distillation
 
-        self.student.distillation = Distillation(
+        self.objective.distillation = Distillation(
             [teacher for teacher, *_ in self.teachers],
             [TeacherRecipe(name=teacher.name, source="-", weight=0.5) for teacher, *_ in self.teachers],
             DistilRecipe(),
@@ -137,12 +135,17 @@ class Annotext:
             student=CropRule(self.recipe.student.input, self.recipe.student.expand),
             device=self.device,
         )
-        return self.student.distillation.rules
+        return self.objective.distillation.rules
+
+    def train_step(self, batch: dict[str, Any]) -> None:
+        from annotext.training.run.step import train_step
+
+        train_step(self.objective, self.optimiser, {k: v.to(self.device) for k, v in batch.items()}, LEARNING_RATE)
 
     def step(self, *, host: bool = False) -> Step:
         """The step that `annotext train` makes, on a batch that is ready; host: it lies in main memory."""
         batches = cycle(self.host if host else self.on_device)
-        return lambda: self.student.train_step(next(batches), optim_wrapper=self.optimiser)
+        return lambda: self.train_step(next(batches))
 
     def with_data(self) -> Step:
         """The step and the crops for it, made between the steps in this process."""
@@ -150,7 +153,7 @@ class Annotext:
 
         def step() -> None:
             batch = self.collate([self.crops[d] for d in self.draws.batch(next(numbers))])
-            self.student.train_step(batch, optim_wrapper=self.optimiser)
+            self.train_step(batch)
 
         return step
 
@@ -163,7 +166,7 @@ class Annotext:
 
         def step() -> None:
             x, y = self.student.simcc(next(ready))
-            self.optimiser.update_params(x.square().mean() + y.square().mean())
+            self.optimiser.step(x.square().mean() + y.square().mean(), LEARNING_RATE)
 
         return step
 
@@ -172,7 +175,7 @@ class Annotext:
         import torch
 
         ready = []
-        for (_, normalise, network), binding in zip(self.teachers, self.student.distillation.bindings, strict=True):
+        for (_, normalise, network), binding in zip(self.teachers, self.objective.distillation.bindings, strict=True):
             key = f"image_{binding.view}" if binding.view else "image"
             ready.append((network, cycle([normalise(b[key]) for b in self.on_device])))
 
@@ -223,9 +226,7 @@ def frozen_student(recipe: Any, keypoints: int, device: Any) -> Any:
     from annotext.training.model.config import model_config
     from annotext.training.model.student import Student
 
-    config = model_config(recipe, keypoints)
-    del config["type"]
-    network = Student(**config)
+    network = Student(**model_config(recipe, keypoints))
     network.init_weights()
     return network.to(device).eval().requires_grad_(False)
 
@@ -257,7 +258,7 @@ def zoo_teacher(plan: Plan, index: int, device: Any) -> Any:
 
 def annotext_steps(plan: Plan) -> dict[str, Step]:
     """What runs in annotext's process."""
-    from annotext.training.run.cpu import keep_freed_memory
+    from annotext.training.run.process import keep_freed_memory
 
     if plan.device == "cpu":
         keep_freed_memory()
@@ -271,7 +272,7 @@ def annotext_steps(plan: Plan) -> dict[str, Step]:
 
 def annotext_rival_steps(plan: Plan) -> dict[str, Step]:
     """annotext on COCO's 17 keypoints alone, as MMPose's config has it."""
-    from annotext.training.run.cpu import keep_freed_memory
+    from annotext.training.run.process import keep_freed_memory
 
     if plan.device == "cpu":
         keep_freed_memory()

@@ -1,4 +1,4 @@
-"""RUN/evaluation.json: how the student of a finished run does on each validation set, read strictly.
+"""RUN/evaluation.json: how the student of a finished run does on each validation set; read strictly.
 
     {"format": "annotext-evaluation/1", "student_sha256": ..., "step": n, "model": "rtmpose-t",
      "data": [{"name", "skeleton"}], "teachers": [name, ...],
@@ -7,8 +7,8 @@
     F = {"keypoints": [...], "missing": [...], "people": n, "oks": {"sigmas", "mean", "AP", ...} or null,
          "pckh@0.5": {"mean", keypoint: ...} or null, "pckh@0.1": likewise, "pck@0.2": likewise}
 
-``all`` judges every keypoint of the set's skeleton, and one the student does not have (``missing``) is wrong;
-``shared`` judges those that all skeletons of the recipe have in common. OKS and AP are 0-1, PCK and PCKh 0-100, null
+``all`` counts every keypoint of the set's skeleton, and one the student does not have (``missing``) is wrong;
+``shared`` counts those that all skeletons of the recipe have in common. OKS and AP are 0-1, PCK and PCKh 0-100, null
 where there is nothing to say. Keys not named here are left alone: a later annotext may write more.
 """
 
@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from annotext.core.errors import InputError, Problem
+from annotext.evaluation.average_precision import FIGURES
 from annotext.formats.files.jsonio import kind_of, read_json
 
 FILE = "evaluation.json"
 FORMAT = "annotext-evaluation/1"
-OKS_FIGURES = ("mean", "AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+OKS_FIGURES = ("mean", *FIGURES)
 SHARES = ("pckh@0.5", "pckh@0.1", "pck@0.2")
 
 Values = Mapping[str, float | None]
@@ -32,8 +33,8 @@ Values = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Figures:
-    """One way of judging one set. oks: by `OKS_FIGURES`, 0-1, or None. shares: per name of `SHARES` the percent of each
-    keypoint that was judged and their "mean", or None."""
+    """One set over one choice of keypoints. oks: by `OKS_FIGURES`, 0-1, or None. shares: per name of `SHARES` the
+    percent of each keypoint that counts and their "mean", or None."""
 
     keypoints: tuple[str, ...]
     missing: tuple[str, ...]
@@ -42,10 +43,20 @@ class Figures:
     oks: Values | None
     shares: Mapping[str, Values | None]
 
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "keypoints": list(self.keypoints),
+            "missing": list(self.missing),
+            "people": self.people,
+            "oks": None if self.oks is None else {"sigmas": self.sigmas, **self.oks},
+            **self.shares,
+        }
+
 
 @dataclass(frozen=True)
 class EvaluatedSet:
-    """One validation set. annotations: its file. shared: None where the recipe knows one skeleton only."""
+    """One validation set. annotations: its file. value: the metric in its own unit, None where it has none. all: over
+    every keypoint of the set; shared: over those of all skeletons of the recipe, None where it knows one only."""
 
     name: str
     skeleton: str
@@ -57,14 +68,26 @@ class EvaluatedSet:
     all: Figures
     shared: Figures | None
 
+    def to_dict(self) -> dict[str, Any]:
+        names = ("name", "skeleton", "annotations", "sha256", "people", "metric", "value")
+        shared = None if self.shared is None else self.shared.to_dict()
+        return {
+            **{name: getattr(self, name) for name in names},
+            "figures": {"all": self.all.to_dict(), "shared": shared},
+        }
+
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """One data set of the recipe; labels: false: its people were taught by teachers alone."""
+    """One data set of the recipe; labels: false: teachers alone taught its people."""
 
     name: str
     skeleton: str
     labels: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        named = {"name": self.name, "skeleton": self.skeleton}
+        return named if self.labels else {**named, "labels": False}
 
 
 @dataclass(frozen=True)
@@ -77,6 +100,18 @@ class Evaluation:
     data: tuple[TrainedOn, ...]
     teachers: tuple[str, ...]
     sets: tuple[EvaluatedSet, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of the file."""
+        return {
+            "format": FORMAT,
+            "student_sha256": self.student_sha256,
+            "step": self.step,
+            "model": self.model,
+            "data": [d.to_dict() for d in self.data],
+            "teachers": list(self.teachers),
+            "sets": [s.to_dict() for s in self.sets],
+        }
 
 
 def read_evaluation(path: str | Path) -> Evaluation:
@@ -101,8 +136,8 @@ class _Reader:
 
     def evaluation(self, document: Any) -> Evaluation:
         if not isinstance(document, dict) or document.get("format") != FORMAT:
-            said = document.get("format") if isinstance(document, dict) else kind_of(document)
-            raise InputError.single(self.path, "format", f"is {said!r}, expected {FORMAT!r}")
+            found = document.get("format") if isinstance(document, dict) else kind_of(document)
+            raise InputError.single(self.path, "format", f"is {found!r}, expected {FORMAT!r}")
         data = [
             TrainedOn(self.text(d, "name", p), self.text(d, "skeleton", p), self.flag(d, "labels", p))
             for d, p in self.objects(document, "data", "")
@@ -226,8 +261,8 @@ class _Reader:
         return True
 
     def expected(self, what: str, document: dict[str, Any], key: str, pointer: str) -> None:
-        said = f"got {kind_of(document[key])}" if key in document else "it is missing"
-        self.report(self.place(pointer, key), f"expected {what}, {said}")
+        found = f"got {kind_of(document[key])}" if key in document else "it is missing"
+        self.report(self.place(pointer, key), f"expected {what}, {found}")
 
     def place(self, pointer: str, key: str) -> str:
         return f"{pointer}.{key}" if pointer else key

@@ -1,12 +1,12 @@
-"""Judges a student on the validation sets of its recipe, while it trains and at its end.
+"""Evaluates a student on the validation sets of its recipe, while it trains and at its end.
 
-Given to `annotext.training.run.train`, which may not import workflows. The figures are those of `annotext evaluate`,
-once over every keypoint of the set and once over those that all skeletons of the recipe share.
+The figures are those of `annotext evaluate`, once over every keypoint of the set and once over those that all skeletons
+of the recipe share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,49 @@ import numpy as np
 from annotext.core.poses import Poses
 from annotext.core.predictions import Predictions
 from annotext.core.skeleton import Skeleton
-from annotext.evaluation.average_precision import FIGURES
+from annotext.evaluation.files import OKS_FIGURES, SHARES, EvaluatedSet, Figures
 from annotext.evaluation.inputs import EvaluationInput
-from annotext.evaluation.report import PCKH_THRESHOLDS, TORSO_THRESHOLD, evaluate
+from annotext.evaluation.report import evaluate
 
-_SHARES = (*(f"pckh@{t}" for t in PCKH_THRESHOLDS), f"pck@{TORSO_THRESHOLD}")
 
-# Which figure a recipe's metric is.
-_METRIC = {"ap": ("oks", "AP"), "oks": ("oks", "mean"), "pckh": ("pckh@0.5", "mean"), "pck": ("pck@0.2", "mean")}
+@dataclass(frozen=True)
+class Metric:
+    """A recipe's metric. label: as people call it. best: its best value (values divided by it are what means over sets
+    are made of). form: how its value is printed. kind, name: which of the `Figures` it is."""
+
+    label: str
+    best: float
+    form: str
+    kind: str
+    name: str
+
+    def value(self, figures: Figures | None) -> float | None:
+        """The metric in its own unit (AP and OKS 0-1, PCK and PCKh 0-100); None where nobody can be evaluated."""
+        if figures is None:
+            return None
+        values = figures.oks if self.kind == "oks" else figures.shares[self.kind]
+        return None if values is None else values[self.name]
+
+    def text(self, value: float | None) -> str:
+        """`AP 0.431`."""
+        return f"{self.label} {'-' if value is None else format(value, self.form)}"
+
+
+METRICS = {
+    "ap": Metric("AP", 1.0, ".3f", "oks", "AP"),
+    "oks": Metric("OKS", 1.0, ".3f", "oks", "mean"),
+    "pckh": Metric("PCKh@0.5", 100.0, ".1f", "pckh@0.5", "mean"),
+    "pck": Metric("PCK@0.2", 100.0, ".1f", "pck@0.2", "mean"),
+}
 
 
 @dataclass(frozen=True)
 class ValidationSet:
     """The people of one [[validation]].
 
-    truth: who is judged against, and whoever COCO's evaluation ignores (crowds, people without labels). asked: of these
-    whom the student is asked about. shared: the keypoints all skeletons of the recipe have in common; None where it has
-    one skeleton only. annotations, sha256: the file, for reports.
+    truth: the people with labels, and whoever COCO's evaluation ignores (crowds, people without labels). asked: of
+    these, whom the student predicts. shared: the keypoints all skeletons of the recipe have in common; None where it
+    has one skeleton only. annotations, sha256: the file, for reports.
     """
 
     name: str
@@ -58,62 +84,47 @@ class ValidationSet:
         }
 
 
-@dataclass(frozen=True)
-class SetEvaluation:
-    """How a student does on one set. value: the set's metric in its own unit (AP and OKS 0-1, PCK and PCKh 0-100),
-    None without anybody to judge; shared: the same on the shared keypoints. figures: as evaluation.json has them."""
-
-    value: float | None
-    shared: float | None
-    figures: Mapping[str, Any]
-
-
-def judge(people: ValidationSet, predictions: Predictions) -> SetEvaluation:
+def evaluate_set(people: ValidationSet, predictions: Predictions) -> EvaluatedSet:
     """How the student whose `predictions` these are does on `people`."""
-    found: dict[str, Any] = {
-        "all": figures(people.truth, predictions, people.truth.skeleton.keypoints),
-        "shared": None if people.shared is None else figures(people.truth, predictions, people.shared),
-    }
-    return SetEvaluation(
-        value=metric_value(found["all"], people.metric),
-        shared=metric_value(found["shared"], people.metric),
-        figures=found,
+    every = figures(people.truth, predictions, people.truth.skeleton.keypoints)
+    return EvaluatedSet(
+        name=people.name,
+        skeleton=people.skeleton,
+        annotations=people.annotations,
+        sha256=people.sha256,
+        people=len(people.asked),
+        metric=people.metric,
+        value=METRICS[people.metric].value(every),
+        all=every,
+        shared=None if people.shared is None else figures(people.truth, predictions, people.shared),
     )
 
 
-def figures(truth: Poses, predictions: Predictions, keypoints: Sequence[str]) -> dict[str, Any]:
-    """One way of judging, as evaluation.json has it: over `keypoints` of the truth, those not predicted being wrong.
+def figures(truth: Poses, predictions: Predictions, keypoints: Sequence[str]) -> Figures:
+    """The figures over `keypoints` of the truth, those not predicted being wrong.
 
     For AP a point that is not predicted lies at (0, 0), as in COCO's result files; for PCK and PCKh it is out of reach.
     """
-    judged = _under(truth.skeleton, EvaluationInput.of_predictions(predictions))
-    report = evaluate(truth, judged, keypoints=keypoints).to_dict()
+    given = _under(truth.skeleton, EvaluationInput.of_predictions(predictions))
+    report = evaluate(truth, given, keypoints=keypoints).to_dict()
     counts, oks = report["people"], report["oks"]
     has_oks = counts["with_oks"] > 0
-    per_keypoint = {k: f["pck@0.2"] for k, f in report["keypoints"].items()}
-    shares = {
-        **{f"pckh@{t}": report[f"pckh@{t}"] for t in PCKH_THRESHOLDS},
-        f"pck@{TORSO_THRESHOLD}": report[f"pck@{TORSO_THRESHOLD}"] | per_keypoint,
-    }
-    return {
-        "keypoints": list(keypoints),
-        "missing": [k for k in keypoints if k not in predictions.skeleton.index],
-        "people": counts["matched"] - counts["crowds"] - counts["without_labels"],
-        "oks": {name: oks[name] for name in ("sigmas", "mean", *FIGURES)} if has_oks else None,
-        **{name: None if shares[name]["mean"] is None else shares[name] for name in _SHARES},
-    }
+    shares = {name: report[name] for name in SHARES}
+    shares["pck@0.2"] = shares["pck@0.2"] | {k: f["pck@0.2"] for k, f in report["keypoints"].items()}
+    return Figures(
+        keypoints=tuple(keypoints),
+        missing=tuple(k for k in keypoints if k not in predictions.skeleton.index),
+        people=counts["matched"] - counts["crowds"] - counts["without_labels"],
+        sigmas=oks["sigmas"] if has_oks else "",
+        oks={name: oks[name] for name in OKS_FIGURES} if has_oks else None,
+        shares={name: None if share["mean"] is None else share for name, share in shares.items()},
+    )
 
 
-def _under(skeleton: Skeleton, judged: EvaluationInput) -> EvaluationInput:
+def _under(skeleton: Skeleton, given: EvaluationInput) -> EvaluationInput:
     """The same points under `skeleton`; what it has and they lack is NaN: not given."""
-    n, both = len(judged.ids), skeleton.shared_with(judged.skeleton)
-    there, here = skeleton.indices(both), judged.skeleton.indices(both)
+    n, both = len(given.ids), skeleton.shared_with(given.skeleton)
+    there, here = skeleton.indices(both), given.skeleton.indices(both)
     xy, score = np.full((n, len(skeleton), 2), np.nan), np.zeros((n, len(skeleton)))
-    xy[:, there], score[:, there] = judged.xy[:, here], judged.score[:, here]
-    return replace(judged, skeleton=skeleton, xy=xy, score=score)
-
-
-def metric_value(found: Mapping[str, Any] | None, metric: str) -> float | None:
-    """A recipe's metric among `figures`, in its own unit; None where there is nothing to say."""
-    kind, name = _METRIC[metric]
-    return found[kind][name] if found and found[kind] else None
+    xy[:, there], score[:, there] = given.xy[:, here], given.score[:, here]
+    return replace(given, skeleton=skeleton, xy=xy, score=score)

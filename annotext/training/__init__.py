@@ -1,1 +1,1 @@
-"""Recipes to runs. The only room that knows torch, mmpose and mmengine."""
+"""Recipes to runs. The only package that knows torch, mmpose and mmengine."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from annotext.evaluation.files import EvaluatedSet
+from annotext.evaluation.validation import METRICS
 from annotext.formats.files.paths import AnyPath, paths_of
 from annotext.formats.files.recipe import find_recipe, read_recipe
 
@@ -95,24 +97,23 @@ def train_student(
     """
     path = find_recipe(str(recipe))
     checked = read_recipe(path)
-    # A recipe's errors need no torch; only now the heavy room is entered.
-    from annotext.evaluation.validation import judge
+    # A recipe's errors need no torch, which is only loaded now.
+    from annotext.training.run.prepare import RunRequest
     from annotext.training.run.train import train
 
-    trained = train(
+    request = RunRequest(
         checked,
         Path(out),
-        source=str(path),
-        roots=_paths(roots),
-        teachers=_paths(teachers),
-        unpickle=paths_of(unpickle),
-        check_images=check_images,
-        device=device,
+        str(path),
+        _paths(roots),
+        _paths(teachers),
+        paths_of(unpickle),
+        check_images,
+        device,
         resume=resume,
         force=force,
-        judge=judge,
-        console=console or Console(stderr=True),
     )
+    trained = train(request, console=console or Console(stderr=True))
     kept = ("name", "skeleton", "people", "trained_on", "labelled")
     return TrainReport(
         folder=str(out),
@@ -127,7 +128,7 @@ def train_student(
         onnx_sha256=trained.export.sha256,
         onnx_difference=trained.export.difference,
         exported=trained.exported,
-        validation=tuple(_measured(s) for s in (trained.evaluation or {"sets": ()})["sets"]),
+        validation=tuple(_measured(s) for s in trained.evaluation.sets) if trained.evaluation else (),
     )
 
 
@@ -148,44 +149,40 @@ def dry_run_student(
     steps are timed, and one batch is drawn. Writes preflight.png and preflight.json into `out`, nothing else."""
     path = find_recipe(str(recipe))
     checked = read_recipe(path)
+    from annotext.training.run.prepare import RunRequest
     from annotext.training.run.train import dry_run
 
-    return dry_run(
+    request = RunRequest(
         checked,
         Path(out),
-        source=str(path),
-        roots=_paths(roots),
-        teachers=_paths(teachers),
-        unpickle=paths_of(unpickle),
-        check_images=check_images,
-        device=device,
+        str(path),
+        _paths(roots),
+        _paths(teachers),
+        paths_of(unpickle),
+        check_images,
+        device,
         resume=resume,
         force=force,
-        console=console or Console(stderr=True),
     )
+    return dry_run(request, console=console or Console(stderr=True))
 
 
 def _paths(named: Mapping[str, AnyPath] | None) -> dict[str, Path]:
     return {name: Path(path) for name, path in (named or {}).items()}
 
 
-def _measured(evaluated: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report says of one set of evaluation.json."""
-    from annotext.evaluation.validation import metric_value
-
-    every, shared = evaluated["figures"]["all"], evaluated["figures"]["shared"]
+def _measured(evaluated: EvaluatedSet) -> dict[str, Any]:
+    """One set of evaluation.json as a report has it."""
     return {
-        **{key: evaluated[key] for key in ("name", "metric", "people", "value")},
-        "shared": metric_value(shared, evaluated["metric"]),
-        "keypoints": len(every["keypoints"]),
-        "missing": every["missing"],
+        **{key: getattr(evaluated, key) for key in ("name", "metric", "people", "value")},
+        "shared": METRICS[evaluated.metric].value(evaluated.shared),
+        "keypoints": len(evaluated.all.keypoints),
+        "missing": list(evaluated.all.missing),
     }
 
 
 def _said(measured: Mapping[str, Any]) -> str:
     """`AP 0.431`; where the student lacks points of the set, also what it does on those that all sets share."""
-    from annotext.training.run.validation import METRICS
-
     metric = METRICS[measured["metric"]]
     said = metric.text(measured["value"])
     if measured["missing"] and measured["shared"] is not None:

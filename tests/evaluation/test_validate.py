@@ -1,4 +1,4 @@
-"""Judging on validation sets: what "all" and "shared" mean, against pycocotools and by hand."""
+"""Evaluation on validation sets: what "all" and "shared" mean, against pycocotools and by hand."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from annotext.evaluation.average_precision import FIGURES
 from annotext.evaluation.files import OKS_FIGURES, SHARES
 from annotext.evaluation.inputs import EvaluationInput
 from annotext.evaluation.report import evaluate
-from annotext.evaluation.validation import figures, metric_value
+from annotext.evaluation.validation import METRICS, figures
 
 SHARED = COCO17.shared_with(MPII16)
 
 
-def said(truth: Poses, skeleton: Skeleton, xy: np.ndarray) -> Predictions:
+def predicted(truth: Poses, skeleton: Skeleton, xy: np.ndarray) -> Predictions:
     """Predictions under `skeleton` for all people, from (N, K, 2) points under the truth's skeleton."""
     points = np.zeros((len(truth), len(skeleton), 2), dtype=np.float32)
     both = skeleton.shared_with(truth.skeleton)
@@ -52,27 +52,27 @@ def pooled(truth: Poses, right: Sequence[str], of: Sequence[str]) -> float:
 
 def test_a_coco_student_that_is_never_wrong_misses_mpiis_own_points_and_has_all_shared_ones() -> None:
     truth = random_people(MPII16)
-    predictions = said(truth, COCO17, exact(truth))
+    predictions = predicted(truth, COCO17, exact(truth))
     every, shared = figures(truth, predictions, MPII16.keypoints), figures(truth, predictions, SHARED)
-    assert every["missing"] == ["pelvis", "thorax", "upper_neck", "head_top"]
-    assert every["keypoints"] == list(MPII16.keypoints)
+    assert every.missing == ["pelvis", "thorax", "upper_neck", "head_top"]
+    assert every.keypoints == list(MPII16.keypoints)
     # MPII's mean is pooled over 14: neck and head top are wrong, pelvis and thorax do not count.
     fourteen = (*SHARED, "upper_neck", "head_top")
-    assert every["pckh@0.5"]["mean"] == pytest.approx(pooled(truth, SHARED, fourteen), abs=1e-4)
-    assert every["pckh@0.5"]["head_top"] == 0.0
-    assert every["pck@0.2"]["mean"] < 100
-    assert shared["pckh@0.5"]["mean"] == shared["pck@0.2"]["mean"] == 100.0
-    assert shared["missing"] == [] and shared["keypoints"] == list(SHARED)
+    assert every.shares["pckh@0.5"]["mean"] == pytest.approx(pooled(truth, SHARED, fourteen), abs=1e-4)
+    assert every.shares["pckh@0.5"]["head_top"] == 0.0
+    assert every.shares["pck@0.2"]["mean"] < 100
+    assert shared.shares["pckh@0.5"]["mean"] == shared.shares["pck@0.2"]["mean"] == 100.0
+    assert shared.missing == [] and shared.keypoints == list(SHARED)
 
 
 def test_the_figures_on_the_shared_points_are_those_of_evaluate_on_them() -> None:
     truth = random_people(COCO17)
     xy, _ = perturbed(truth)
-    predictions = said(truth, UNION21, xy)
+    predictions = predicted(truth, UNION21, xy)
     shared = figures(truth, predictions, SHARED)
     report = evaluate(truth, EvaluationInput.of_predictions(predictions), keypoints=SHARED).to_dict()
-    assert shared["oks"]["AP"] == report["oks"]["AP"]
-    assert shared["oks"]["mean"] == report["oks"]["mean"]
+    assert shared.oks["AP"] == report["oks"]["AP"]
+    assert shared.oks["mean"] == report["oks"]["mean"]
 
 
 def test_missing_points_cost_what_pycocotools_takes_for_zeros(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_missing_points_cost_what_pycocotools_takes_for_zeros(tmp_path: Path) ->
 
     truth = random_people(COCO17, n=120, images=30, unlabelled_people=0.0, crowds=0.0)
     xy, _ = perturbed(truth, spread=0.02)
-    predictions = said(truth, MPII16, xy)
+    predictions = predicted(truth, MPII16, xy)
     every = figures(truth, predictions, COCO17.keypoints)
-    assert every["missing"] == ["nose", "left_eye", "right_eye", "left_ear", "right_ear"]
+    assert every.missing == ["nose", "left_eye", "right_eye", "left_ear", "right_ear"]
 
     image_ids = [int(i) for i in truth.image_index]
     document = {
@@ -112,29 +112,29 @@ def test_missing_points_cost_what_pycocotools_takes_for_zeros(tmp_path: Path) ->
         points[there, 2] = 1
         results.append({"image_id": image_ids[i], "category_id": 1, "keypoints": points.ravel().tolist(), "score": 0.5})
     coco = COCO(str(tmp_path / "truth.json"))
-    judged = COCOeval(coco, coco.loadRes(results), "keypoints")
-    judged.evaluate()
-    judged.accumulate()
-    judged.summarize()
-    for name, value in zip(FIGURES, judged.stats, strict=True):
-        assert every["oks"][name] == pytest.approx(value, abs=1e-6), name
-    assert figures(truth, predictions, SHARED)["oks"]["AP"] > every["oks"]["AP"]
+    reference = COCOeval(coco, coco.loadRes(results), "keypoints")
+    reference.evaluate()
+    reference.accumulate()
+    reference.summarize()
+    for name, value in zip(FIGURES, reference.stats, strict=True):
+        assert every.oks[name] == pytest.approx(value, abs=1e-6), name
+    assert figures(truth, predictions, SHARED).oks["AP"] > every.oks["AP"]
 
 
 def test_there_are_no_figures_where_there_is_nothing_to_say() -> None:
     truth = random_people(MPII16)
     nameless = np.full(len(truth), np.nan)
     bare = replace(truth, area=nameless, head_size=nameless)
-    found = figures(bare, said(truth, UNION21, exact(truth)), MPII16.keypoints)
-    assert found["oks"] is found["pckh@0.5"] is found["pckh@0.1"] is None
-    assert metric_value(found, "ap") is metric_value(found, "pckh") is None
-    assert metric_value(found, "pck") == 100.0
+    found = figures(bare, predicted(truth, UNION21, exact(truth)), MPII16.keypoints)
+    assert found.oks is found.shares["pckh@0.5"] is found.shares["pckh@0.1"] is None
+    assert METRICS["ap"].value(found) is METRICS["pckh"].value(found) is None
+    assert METRICS["pck"].value(found) == 100.0
 
 
 def test_the_names_are_those_the_tables_read() -> None:
     truth = random_people(UNION21)
-    found = figures(truth, said(truth, UNION21, exact(truth)), UNION21.keypoints)
-    assert set(OKS_FIGURES) < set(found["oks"])
+    found = figures(truth, predicted(truth, UNION21, exact(truth)), UNION21.keypoints)
+    assert set(OKS_FIGURES) < set(found.oks)
     assert set(found) == {"keypoints", "missing", "people", "oks", *SHARES}
     for share in SHARES:
         assert set(found[share]) == {"mean", *UNION21.keypoints}
@@ -142,5 +142,5 @@ def test_the_names_are_those_the_tables_read() -> None:
 
 def test_people_are_those_with_labels_and_no_crowds() -> None:
     truth = random_people(COCO17)
-    found = figures(truth, said(truth, COCO17, exact(truth)), COCO17.keypoints)
-    assert found["people"] == int((truth.has_keypoints & ~truth.crowd).sum())
+    found = figures(truth, predicted(truth, COCO17, exact(truth)), COCO17.keypoints)
+    assert found.people == int((truth.has_keypoints & ~truth.crowd).sum())

@@ -24,7 +24,7 @@ QUIET = Console(quiet=True)
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from annotext.workflows.synth import synthesise
 
-    folder = tmp_path_factory.mktemp("taught") / "people"
+    folder = tmp_path_factory.mktemp("distilled") / "people"
     synthesise(folder, 24, 5, sets=("coco", "mpii"), workers=1)
     return folder
 
@@ -41,10 +41,11 @@ def tiny(*sets: str, steps: int = 4) -> Recipe:
 
 
 def run(recipe: Recipe, folder: Path, people: Path, **options: object):
+    from annotext.training.run.prepare import RunRequest
     from annotext.training.run.train import train
 
     roots = {d.name: people / d.name.split("-")[0] for d in recipe.data}
-    return train(recipe, folder, source="r.toml", roots=roots, device="cpu", console=QUIET, **options)
+    return train(RunRequest(recipe, folder, "r.toml", roots, device="cpu", **options), console=QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def teachers(people: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {name: folder / name for name in ("coco", "mpii")}
 
 
-def taught(teachers: dict[str, Path], **changes: object) -> Recipe:
+def distilled(teachers: dict[str, Path], **changes: object) -> Recipe:
     entries = tuple(
         TeacherRecipe(name=name, source=str(path), weight=weight)
         for (name, path), weight in zip(teachers.items(), (0.45, 0.25), strict=True)
@@ -69,7 +70,7 @@ def taught(teachers: dict[str, Path], **changes: object) -> Recipe:
 def test_a_run_with_teachers_logs_its_parts_and_keeps_them_out_of_its_weights(
     people: Path, teachers: dict[str, Path], tmp_path: Path
 ) -> None:
-    recipe = taught(teachers)
+    recipe = distilled(teachers)
     trained = run(recipe, tmp_path / "run", people)
     m = trained.metrics
     assert m["distil_coco"] > 0 and m["distil_mpii"] > 0
@@ -88,7 +89,7 @@ def test_a_run_with_teachers_logs_its_parts_and_keeps_them_out_of_its_weights(
 def test_a_run_goes_on_with_its_teachers_and_not_with_others(
     people: Path, teachers: dict[str, Path], tmp_path: Path
 ) -> None:
-    recipe = taught(teachers, distil=DistilRecipe(decay="linear"))
+    recipe = distilled(teachers, distil=DistilRecipe(decay="linear"))
     run(recipe, tmp_path / "whole", people)
     run(recipe, tmp_path / "broken", people)
     (tmp_path / "broken" / "checkpoints" / "step_00000004.pth").unlink()
@@ -109,7 +110,7 @@ def test_a_run_goes_on_with_its_teachers_and_not_with_others(
 def test_people_without_labels_are_taught_by_teachers_alone(
     people: Path, teachers: dict[str, Path], tmp_path: Path
 ) -> None:
-    recipe = taught(teachers)
+    recipe = distilled(teachers)
     unlabelled = tuple(replace(d, labels=False, min_keypoints=0) for d in recipe.data)
     trained = run(replace(recipe, data=unlabelled), tmp_path / "run", people)
     assert trained.metrics["task"] == 0

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from annotext.formats.files.recipe import Recipe, find_recipe, read_recipe, recipe_document, recipe_folders
 from annotext.training.model import bridge
-from annotext.training.model.config import runner_config
+from annotext.training.model.config import run_config
 from annotext.training.teachers.zoo import ZOO
 
 bridge.install()
@@ -39,7 +39,7 @@ def ours(size: str, kind: str) -> Recipe:
 
 
 def built(recipe: Recipe) -> Any:
-    return runner_config(recipe, keypoints=21, people=people(recipe))
+    return run_config(recipe, keypoints=21, people=people(recipe))
 
 
 def people(recipe: Recipe) -> int:
@@ -152,9 +152,9 @@ def test_the_recipes_of_a_size_differ_only_in_what_their_names_say(size: str) ->
     union = ours(size, "union")
     for kind in ("coco", "mpii"):
         assert differing(union, ours(size, kind)) == {"name", "data", "schedule.validate_every"}
-    taught = {"name", "teacher", "distil.alpha", "distil.remainder", "optim.clip"}
-    taught |= {"distil.confidence", "distil.decay", "distil.where"}
-    assert differing(union, ours(size, "distilled")) == taught
+    expected = {"name", "teacher", "distil.alpha", "distil.remainder", "optim.clip"}
+    expected |= {"distil.confidence", "distil.decay", "distil.where"}
+    assert differing(union, ours(size, "distilled")) == expected
     alone = [d for kind in ("coco", "mpii") for d in ours(size, kind).data]
     assert tuple(alone) == union.data == ours(size, "distilled").data
 

@@ -5,6 +5,7 @@ N people of one data set, K keypoints of the union, B people of a batch, (w, h) 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -290,4 +291,6 @@ def loader(crops: PersonCrops, batches: Sampler[list[Draw]], workers: int, *, pi
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_quiet_worker if workers else None,
+        # Forked, a worker shares the people already read; macOS and newer Pythons would start it anew.
+        multiprocessing_context="fork" if workers and sys.platform != "win32" else None,
     )

@@ -1,5 +1,5 @@
 """From a recipe's [[data]] to people under one skeleton, with every problem named by its recipe field. What holds for a
-[[validation]] too (`training.validation`) is here."""
+[[validation]] too (`validation_sets`) is here."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def open_set(
     """The annotation file of a recipe's entry, and its labels: of the keypoints of the skeleton the entry names (a
     known one), and of what annotext added as far as the entry wants it.
 
-    A [[validation]] judges by human labels, and by what a person placed or confirmed in review where its skeleton names
+    A [[validation]] counts human labels, and by what a person placed or confirmed in review where its skeleton names
     keypoints that were added. pointer: the entry in the recipe `source`. Raises InputError for paths that are missing,
     another skeleton, and added keypoints that are taken for labels by name alone.
     """

@@ -1,8 +1,8 @@
-"""Are the pictures whole? Asked before hours of training, which would stop at the first one that is not.
+"""Are the pictures whole? Checked before hours of training, which would stop at the first one that is not.
 
-The judge is `predictors.images.read_image`, the function training itself reads with: what passes can be trained on. A
-look at the header and the end marker alone would miss data that do not decode, and JPEGs decoded at an eighth of their
-size, which gives the same verdicts, still cost 60 % of a full decode (640 x 480 photographs).
+They are read by `predictors.images.read_image`, as in training itself: what passes can be trained on. Header and end
+marker alone would miss data that do not decode, and JPEGs decoded at an eighth of their size, which gives the same
+verdicts, still cost 60 % of a full decode (640 x 480 photographs).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Thoroughness = Literal["sample", "all", "none"]
 # Pictures per set in a sample. A fault of one picture in a hundred is then found 19 times out of 20 (1 - .99^300).
 SAMPLE = 300
 
-# Reading ahead of the judge hides a slow disk; more threads than this only queue for it.
+# Reading files ahead of decoding hides a slow disk; more threads than this only queue for it.
 _MOST_THREADS = 16
 
 # Pictures handed to the threads at a time, so that a folder of bad ones does not fill the memory with messages.

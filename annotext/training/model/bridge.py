@@ -18,8 +18,11 @@ Every module of annotext that imports mmengine, mmcv or mmpose calls `install()`
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -111,3 +114,17 @@ def _works(name: str) -> bool:
             return all(hasattr(module, n) for n in _MMCV_OPS)
     except ImportError:
         return False
+
+
+@contextmanager
+def mmengine_quiet() -> Iterator[None]:
+    """While MMEngine builds and initialises a model: it logs every single weight."""
+    from mmengine.logging import MMLogger
+
+    log = MMLogger.get_current_instance()
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -1,8 +1,8 @@
-"""A recipe as an MMEngine config: what the Runner is built from, and what the run directory keeps as config.py.
+"""A recipe as the student's parts, and as the MMEngine config that the run directory keeps as config.py.
 
 RTMPose-t/s/m carry the settings of MMPose's own configs (configs/body_2d_keypoint/rtmpose/coco/rtmpose-*_8xb256-420e_
 coco-256x192.py), with three differences that change no number: the backbone is MMPose's CSPNeXt instead of mmdet's,
-normalisation is BN (MMEngine turns it into SyncBN for several GPUs), and the data come from the recipe instead of
+normalisation is BN (over all processes of a run), and the data come from the recipe instead of
 `CocoDataset`.
 """
 
@@ -72,10 +72,9 @@ def _nano(recipe: Recipe, keypoints: int) -> tuple[dict[str, Any], dict[str, Any
 
 
 def model_config(recipe: Recipe, keypoints: int) -> dict[str, Any]:
-    """The `Student` of a recipe with `keypoints` outputs."""
+    """The arguments of the `Student` of a recipe with `keypoints` outputs."""
     backbone, head = (_nano if recipe.student.model == "nano" else _rtmpose)(recipe, keypoints)
     return {
-        "type": "Student",
         "backbone": backbone,
         "head": head,
         "loss": {
@@ -89,39 +88,33 @@ def model_config(recipe: Recipe, keypoints: int) -> dict[str, Any]:
     }
 
 
-def schedulers(recipe: Recipe, steps: int) -> list[dict[str, Any]]:
-    """Linear warm-up, a constant rate, a cosine down to final_lr x lr; all by step."""
-    schedule = recipe.schedule
-    warmup = min(schedule.warmup, steps // 2)
-    parts: list[dict[str, Any]] = []
+def phases(recipe: Recipe, steps: int) -> tuple[int, int]:
+    """(end of the linear warm-up, begin of the cosine), in steps; between them the rate is constant."""
+    warmup = min(recipe.schedule.warmup, steps // 2)
+    return warmup, max(warmup, round(recipe.schedule.cosine_from * steps))
+
+
+def run_config(recipe: Recipe, *, keypoints: int, people: int) -> Config:
+    """The run in MMEngine's terms, except for its data, which recipe.toml and data.json describe. annotext builds the
+    model of it; its own optimiser and learning rates (`training.run.step`) are what MMEngine would build of the rest.
+    """
+    steps = recipe.schedule.steps(people)
+    warmup, begin = phases(recipe, steps)
+    schedulers: list[dict[str, Any]] = []
     if warmup:
-        parts.append(
-            {
-                "type": "LinearLR",
-                "start_factor": schedule.warmup_start,
-                "by_epoch": False,
-                "begin": 0,
-                "end": warmup,
-            }
-        )
-    begin = max(warmup, round(schedule.cosine_from * steps))
+        start = recipe.schedule.warmup_start
+        schedulers.append({"type": "LinearLR", "start_factor": start, "by_epoch": False, "begin": 0, "end": warmup})
     if begin < steps:
-        parts.append(
+        schedulers.append(
             {
                 "type": "CosineAnnealingLR",
-                "eta_min": recipe.optim.lr * schedule.final_lr,
+                "eta_min": recipe.optim.lr * recipe.schedule.final_lr,
                 "by_epoch": False,
                 "begin": begin,
                 "end": steps,
                 "T_max": steps - begin,
             }
         )
-    return parts
-
-
-def runner_config(recipe: Recipe, *, keypoints: int, people: int) -> Config:
-    """Everything the Runner is given except the data loader, which recipe.toml and data.json describe."""
-    steps = recipe.schedule.steps(people)
     optim_wrapper: dict[str, Any] = {
         "type": "OptimWrapper",
         "optimizer": {"type": "AdamW", "lr": recipe.optim.lr, "weight_decay": recipe.optim.weight_decay},
@@ -132,14 +125,10 @@ def runner_config(recipe: Recipe, *, keypoints: int, people: int) -> Config:
     return Config(
         {
             "default_scope": "mmpose",
-            "model": model_config(recipe, keypoints),
-            "train_cfg": {"type": "StepLoop", "max_iters": steps},
+            "model": {"type": "Student", **model_config(recipe, keypoints)},
+            "train_cfg": {"by_epoch": False, "max_iters": steps},
             "optim_wrapper": optim_wrapper,
-            "param_scheduler": schedulers(recipe, steps),
+            "param_scheduler": schedulers,
             "randomness": {"seed": recipe.seed},
-            # Logging, checkpoints and the moving average are annotext's (training/run/hooks.py).
-            "default_hooks": {"timer": None, "logger": None, "sampler_seed": None, "checkpoint": None},
-            "visualizer": {"type": "Visualizer", "vis_backends": []},
-            "env_cfg": {"cudnn_benchmark": True, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
         }
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from annotext.core.errors import AnnotextError
 from annotext.core.skeleton import Skeleton
 from annotext.formats.files.recipe import Recipe
 from annotext.training.model.student import MEAN, STD, Student
-from annotext.training.run.files import replacing
+from annotext.training.run.folder import replacing, write_document
 
 INPUT_NAME = "input"
 OUTPUT_NAMES = ("simcc_x", "simcc_y")
@@ -118,9 +117,7 @@ def export_student(
                 "not exported"
             )
         sha256 = hashlib.sha256(temporary.read_bytes()).hexdigest()
-    document = card_document(recipe, skeleton, sha256, model.name)
-    with replacing(card) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n")
+    write_document(card, card_document(recipe, skeleton, sha256, model.name))
     return Export(model, card, sha256, difference, len(compared))
 
 

@@ -8,31 +8,26 @@ N people, K keypoints, (h, w) the input, Bx and By bins.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from annotext.training.model import bridge
 
 bridge.install()
 
-from mmengine.model import BaseModel  # noqa: E402
 from mmpose.registry import MODELS  # noqa: E402
 
 import annotext.training.model.nano  # noqa: E402, F401  (registers nano's parts)
 from annotext.training.model.loss import ConditionalSimCCLoss  # noqa: E402
-
-if TYPE_CHECKING:
-    from annotext.training.teachers.distil import Distillation
 
 # ImageNet's mean and standard deviation of RGB values 0-255, as in every RTMPose config.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
 
-@MODELS.register_module()
-class Student(BaseModel):
+class Student(nn.Module):
     """A top-down pose network with a SimCC head.
 
     backbone, head: MMPose registry configs. loss: arguments of `ConditionalSimCCLoss`. amp: None or "bf16": run the
@@ -42,8 +37,6 @@ class Student(BaseModel):
 
     mean: Tensor
     std: Tensor
-    # Set for a run with teachers. Not a module: teachers are in no checkpoint.
-    distillation: Distillation | None = None
 
     def __init__(
         self,
@@ -52,9 +45,8 @@ class Student(BaseModel):
         loss: dict[str, Any],
         amp: str | None = None,
         channels_last: bool = False,
-        init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__()
         self.backbone = MODELS.build(backbone)
         self.head = MODELS.build(head)
         self.criterion = ConditionalSimCCLoss(**loss)
@@ -77,21 +69,12 @@ class Student(BaseModel):
         features = tuple(f.float() for f in features)
         return self.head.forward(features)
 
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss` is what is minimised, the sum of all parts; the parts are logged under names without "loss", which
-        MMEngine would add up a second time."""
-        x, y = self.simcc(self.normalise(batch["image"]))
-        task = self.criterion(x, y, batch["points"], batch["labelled"], batch.get("weight"))
-        if self.distillation is None:
-            return {"loss": task, "task": task.detach()}
-        terms = self.distillation.terms(x, y, batch)
-        parts = {f"distil_{name}": term.detach() for name, term in terms.items()}
-        return {"loss": self.distillation.total(task, terms), "task": task.detach(), **parts}
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, h, w, 3) uint8 RGB crops -> (N, K, Bx), (N, K, By) float32 logits."""
+        return self.simcc(self.normalise(image))
 
-    def forward(self, mode: str = "tensor", **batch: Tensor) -> Any:
-        """MMEngine's entry: mode `loss` gives `losses`, `tensor` the logits of `batch["image"]`."""
-        if mode == "loss":
-            return self.losses(batch)
-        if mode in ("tensor", "predict"):
-            return self.simcc(self.normalise(batch["image"]))
-        raise ValueError(f"unknown mode {mode!r}")
+    def init_weights(self) -> None:
+        """Random starting weights, as the parts' own rules have them."""
+        with bridge.mmengine_quiet():
+            for part in (self.backbone, self.head):
+                part.init_weights()

@@ -1,4 +1,4 @@
-"""One augmented batch as the student will see it, with its labels and what every teacher says: one look tells whether
+"""One augmented batch as the student will see it, with its labels and every teacher's predictions: it shows whether
 boxes, left and right, keypoint order and the teachers' geometry are right.
 
 K keypoints of the student; (w, h) its input; crop pixels are the student's. Colours are BGR, as OpenCV wants them.
@@ -44,8 +44,8 @@ _TIED, _SURE = 9.0, 0.3
 
 @dataclass(frozen=True)
 class Peaks:
-    """What one teacher says about one person. columns: (k,) the student's keypoints. xy: (k, 2) crop pixels, NaN where
-    it lies outside. score: (k,) in [0, 1]."""
+    """One teacher's predictions for one person. columns: (k,) the student's keypoints. xy: (k, 2) crop pixels, NaN
+    where it lies outside. score: (k,) in [0, 1]."""
 
     columns: NDArray[np.intp]
     xy: NDArray[np.float64]
@@ -121,8 +121,8 @@ def _tile(person: Person, skeleton: Skeleton, teachers: Sequence[str]) -> NDArra
     for i, peaks in enumerate(person.peaks):
         both = person.labelled[peaks.columns] & np.isfinite(peaks.xy).all(axis=1)
         away = np.linalg.norm(peaks.xy - person.points[peaks.columns], axis=1)[both]
-        said = f"{teachers[i]} {np.median(away):.1f}px" if len(away) else f"{teachers[i]} -"
-        x += _text(tile, said, x, height + _CAPTION + 14, _teacher_color(i)) + 10
+        text = f"{teachers[i]} {np.median(away):.1f}px" if len(away) else f"{teachers[i]} -"
+        x += _text(tile, text, x, height + _CAPTION + 14, _teacher_color(i)) + 10
     return tile
 
 

@@ -26,25 +26,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from annotext.core import geometry
-from annotext.core.errors import AnnotextError
+from annotext.core.errors import AnnotextError, Finding
 from annotext.core.skeleton import Skeleton
 from annotext.formats.files.recipe import Recipe
 from annotext.training.data.samples import MixedBatches, PersonCrops, collate
 from annotext.training.data.sets import TrainingData
-from annotext.training.model import bridge
-from annotext.training.model.student import Student
 from annotext.training.preflight.picture import Peaks, Person, TeacherView, draw_batch
-from annotext.training.preflight.report import Finding, Pace, PreflightReport, SetFacts, TeacherFacts
+from annotext.training.preflight.report import Pace, PreflightReport, SetFacts, TeacherFacts, warning
 from annotext.training.preflight.teachers import TeacherPredictions, predict_teachers, teacher_facts, teacher_findings
 from annotext.training.run.distributed import from_first, rank, world
-from annotext.training.run.files import replacing
-from annotext.training.run.folder import PREFLIGHT_PICTURE, PREFLIGHT_REPORT, write_json
+from annotext.training.run.folder import PREFLIGHT_PICTURE, PREFLIGHT_REPORT, replacing, write_document
+from annotext.training.run.step import Objective, Optimiser, train_step
 from annotext.training.teachers.distil import Distillation
-
-bridge.install()
-
-from mmengine.config import Config  # noqa: E402
-from mmengine.optim import build_optim_wrapper  # noqa: E402
 
 # People in the picture: what a screen shows at a size at which a keypoint can be seen.
 _SHOWN = 20
@@ -54,7 +47,7 @@ FEW_LABELS = 100
 # Left and right of a joint are labelled about equally often in every data set of people; a factor beyond this is a
 # wrong mapping or a broken file. Only looked at where there are `FEW_LABELS` on one side.
 LOPSIDED = 2.0
-# bfloat16 is said to be slow beyond this: a busy machine makes steps differ by much.
+# bfloat16 is reported as slow beyond this: a busy machine makes steps differ by much.
 _BF16_SLOW = 1.5
 # The loader's speed is noise within this.
 _SLACK = 1.1
@@ -88,7 +81,7 @@ class Preflight:
         """Both into a run directory. Raises AnnotextError where they cannot be written."""
         with replacing(folder / PREFLIGHT_PICTURE) as temporary:
             temporary.write_bytes(cv2.imencode(".png", self.picture)[1].tobytes())
-        write_json(folder / PREFLIGHT_REPORT, self.report.to_dict())
+        write_document(folder / PREFLIGHT_REPORT, self.report.to_dict())
 
 
 def preflight(
@@ -97,32 +90,31 @@ def preflight(
     *,
     data: TrainingData,
     checked: Mapping[str, int],
-    student: Student,
-    config: Config,
+    objective: Objective,
     crops: PersonCrops,
     batches: MixedBatches,
     device: torch.device,
     thorough: bool,
 ) -> Preflight:
-    """Look at everything once.
+    """Check everything once.
 
     folder: the run directory, for the report; nothing is written. checked: name of a data set -> images of it that were
-    read. student: with its distillation, if any; it is copied. thorough: as a dry run does. Raises AnnotextError where
+    read. objective: a copy of it makes the steps. thorough: as a dry run does. Raises AnnotextError where
     a step cannot be made.
     """
-    effort = _DRY if thorough else _SHORT
+    effort, distillation = _DRY if thorough else _SHORT, objective.distillation
     with _chance_kept(device):
         loaded, load_s = _loaded(crops, batches, effort.batches)
         loaded = [{key: value.to(device) for key, value in batch.items()} for batch in loaded]
         shares = [{key: value[rank() :: world()] for key, value in batch.items()} for batch in loaded]
-        steps = _tried_steps(student, config, shares, effort, device)
-        heard = predict_teachers(student.distillation, loaded)
+        steps = _timed_steps(objective, recipe, shares, effort, device)
+        predictions = predict_teachers(distillation, loaded)
     pace = _pace(recipe, len(batches), steps, load_s / world(), device)
     sets = tuple(_set_facts(d, checked.get(d["name"], 0), recipe) for d in data.description["data"])
-    teachers = teacher_facts(student.distillation, heard, data.skeleton, recipe)
+    teachers = teacher_facts(distillation, predictions, data.skeleton, recipe)
     findings = (
         *_label_findings(sets, teachers, data.skeleton),
-        *teacher_findings(student.distillation, heard, teachers, data.skeleton, recipe),
+        *teacher_findings(distillation, predictions, teachers, data.skeleton, recipe),
         *_pace_findings(pace, steps, device),
     )
     rows = _shown_rows(recipe.schedule.batch)
@@ -130,7 +122,7 @@ def preflight(
         folder=str(folder),
         recipe=recipe.name,
         model=recipe.student.model,
-        parameters=sum(p.numel() for p in student.parameters()),
+        parameters=sum(p.numel() for p in objective.parameters()),
         keypoints=data.skeleton.keypoints,
         data=sets,
         validation=tuple({"name": v["name"], "people": v["people"]} for v in data.description.get("validation", ())),
@@ -140,7 +132,8 @@ def preflight(
         picture=str(folder / PREFLIGHT_PICTURE),
         shown=len(rows),
     )
-    return Preflight(report, _picture(recipe, data, student.distillation, loaded[0], [h[0] for h in heard], rows))
+    first = [of_teacher[0] for of_teacher in predictions]
+    return Preflight(report, _picture(recipe, data, distillation, loaded[0], first, rows))
 
 
 @contextmanager
@@ -177,15 +170,14 @@ class _Steps:
     capacity: int
 
 
-def _tried_steps(
-    student: Student, config: Config, loaded: Sequence[dict[str, Tensor]], effort: _Effort, device: torch.device
+def _timed_steps(
+    objective: Objective, recipe: Recipe, loaded: Sequence[dict[str, Tensor]], effort: _Effort, device: torch.device
 ) -> _Steps:
     """Make real steps on a copy of the student."""
-    kept = student.distillation
+    kept = objective.distillation
     # Teachers are not trained; some cannot be copied.
-    trial: Any = copy.deepcopy(student, {id(kept): kept}).to(device)
-    trial.train()
-    wrapper: Any = build_optim_wrapper(trial, copy.deepcopy(config.optim_wrapper))
+    trial = copy.deepcopy(objective, {id(kept): kept}).to(device).train()
+    optimiser = Optimiser(trial.student, recipe.optim)
     on_gpu = device.type == "cuda"
     benchmark = torch.backends.cudnn.benchmark
     if on_gpu:
@@ -194,10 +186,10 @@ def _tried_steps(
         torch.cuda.reset_peak_memory_stats(device)
     plain_s = 0.0
     try:
-        seconds = _median_step(trial, wrapper, loaded, effort)
-        if trial.amp and not on_gpu:
-            trial.amp = None
-            plain_s = _median_step(trial, wrapper, loaded, effort)
+        seconds = _median_step(trial, optimiser, recipe.optim.lr, loaded, effort)
+        if trial.student.amp and not on_gpu:
+            trial.student.amp = None
+            plain_s = _median_step(trial, optimiser, recipe.optim.lr, loaded, effort)
     except torch.OutOfMemoryError:
         raise AnnotextError(
             f"the GPU's memory does not hold a step of {len(loaded[0]['image'])} people: make schedule.batch smaller"
@@ -206,18 +198,20 @@ def _tried_steps(
         torch.backends.cudnn.benchmark = benchmark
     memory = torch.cuda.max_memory_allocated(device) if on_gpu else _peak_memory()
     capacity = torch.cuda.get_device_properties(device).total_memory if on_gpu else 0
-    del trial, wrapper
+    del trial, optimiser
     if on_gpu:
         torch.cuda.empty_cache()
     return _Steps(seconds, plain_s, memory, capacity)
 
 
-def _median_step(trial: Any, wrapper: Any, loaded: Sequence[dict[str, Tensor]], effort: _Effort) -> float:
+def _median_step(
+    trial: Objective, optimiser: Optimiser, rate: float, loaded: Sequence[dict[str, Tensor]], effort: _Effort
+) -> float:
     seconds: list[float] = []
     for i in range(_WARM_UP + effort.steps):
         began = time.perf_counter()
         # Reading the loss waits for the GPU.
-        loss = float(trial.train_step(loaded[i % len(loaded)], optim_wrapper=wrapper)["loss"].detach())
+        loss = float(train_step(trial, optimiser, loaded[i % len(loaded)], rate)["loss"].detach())
         seconds.append(time.perf_counter() - began)
         if i == 0 and not math.isfinite(loss):
             raise AnnotextError("the loss of the first step is not a number: look at the labels and teachers")
@@ -276,18 +270,18 @@ def _label_findings(
     sets: Sequence[SetFacts], teachers: Sequence[TeacherFacts], skeleton: Skeleton
 ) -> Iterator[Finding]:
     totals = {k: sum(d.labelled[k] for d in sets) for k in skeleton.keypoints}
-    taught = {k for t in teachers for k in t.teaches}
-    unknown = [k for k in skeleton.keypoints if not totals[k] and k not in taught]
+    with_teacher = {k for t in teachers for k in t.teaches}
+    unknown = [k for k in skeleton.keypoints if not totals[k] and k not in with_teacher]
     if unknown:
-        yield Finding(
+        yield warning(
             "keypoint-unlabelled",
             f"nobody labels {', '.join(unknown)} and no teacher teaches it",
             "the student will say something there all the same: leave it out of the skeleton, or add data or a teacher",
             {"keypoints": unknown},
         )
-    few = {k: n for k, n in totals.items() if 0 < n < FEW_LABELS and k not in taught}
+    few = {k: n for k, n in totals.items() if 0 < n < FEW_LABELS and k not in with_teacher}
     if few:
-        yield Finding(
+        yield warning(
             "few-labels",
             f"fewer than {FEW_LABELS} labels: {', '.join(f'{k} {n}' for k, n in few.items())}",
             "what is learned from so few is little more than where the point usually is",
@@ -297,7 +291,7 @@ def _label_findings(
         for left, right in skeleton.flip_pairs:
             few_side, many = sorted((data.labelled[left], data.labelled[right]))
             if many >= FEW_LABELS and many > LOPSIDED * few_side:
-                yield Finding(
+                yield warning(
                     "lopsided-labels",
                     f"{data.name} labels {left} {data.labelled[left]} times and {right} {data.labelled[right]} times",
                     "left and right should be about equal: look at the file's keypoint names and at the picture",
@@ -307,7 +301,7 @@ def _label_findings(
 
 def _pace_findings(pace: Pace, steps: _Steps, device: torch.device) -> Iterator[Finding]:
     if steps.plain_s and steps.seconds > _BF16_SLOW * steps.plain_s:
-        yield Finding(
+        yield warning(
             "bf16-slow",
             f"bfloat16 slows this CPU down: {steps.seconds:.2f} s a step, {steps.plain_s:.2f} s without",
             "runtime.amp = 'none' here: not every CPU that knows bfloat16 is quick with it",
@@ -316,7 +310,7 @@ def _pace_findings(pace: Pace, steps: _Steps, device: torch.device) -> Iterator[
     supply = pace.load_s / max(pace.workers, 1)
     if device.type == "cuda" and (not pace.workers or supply > _SLACK * pace.step_s):
         wanted = -(-pace.load_s // pace.step_s)
-        yield Finding(
+        yield warning(
             "loader-slow",
             f"the GPU waits for crops: {pace.batch / supply:.0f} people/s are made, a step takes "
             f"{pace.batch / pace.step_s:.0f}",
@@ -324,7 +318,7 @@ def _pace_findings(pace: Pace, steps: _Steps, device: torch.device) -> Iterator[
             {"workers": pace.workers, "wanted": int(wanted)},
         )
     if pace.capacity and pace.memory > _FULL * pace.capacity:
-        yield Finding(
+        yield warning(
             "memory-tight",
             f"a step takes {pace.memory / pace.capacity:.0%} of the GPU's memory",
             "make schedule.batch smaller, or runtime.amp = 'bf16'",
@@ -342,14 +336,16 @@ def _picture(
     data: TrainingData,
     distillation: Distillation | None,
     batch: Mapping[str, Tensor],
-    heard: Sequence[TeacherPredictions],
+    predictions: Sequence[TeacherPredictions],
     rows: Sequence[int],
 ) -> NDArray[np.uint8]:
     arrays = {key: value[list(rows)].cpu().numpy() for key, value in batch.items()}
     bindings = distillation.bindings if distillation else []
     people = []
     for i, row in enumerate(rows):
-        peaks = [Peaks(h.columns, np.where(h.inside[row, :, None], h.xy[row], np.nan), h.score[row]) for h in heard]
+        peaks = [
+            Peaks(p.columns, np.where(p.inside[row, :, None], p.xy[row], np.nan), p.score[row]) for p in predictions
+        ]
         views = [
             TeacherView(
                 pixels=arrays[f"image_{view}"][i],

@@ -1,4 +1,4 @@
-"""What a preflight found, for people and for programs. No torch, no files."""
+"""The report of a preflight, as text and as JSON. No torch, no files."""
 
 from __future__ import annotations
 
@@ -8,32 +8,14 @@ from typing import Any
 
 from rich.markup import escape
 
+from annotext.core.errors import Finding, Severity
+
 FORMAT = "annotext-preflight/1"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something a person should know before the run, which does not stop it.
-
-    code: stable, for programs. numbers: what it rests on. suggestion: what to do about it.
-    """
-
-    code: str
-    text: str
-    suggestion: str
-    numbers: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "code": self.code,
-            "severity": "warning",
-            "text": self.text,
-            "suggestion": self.suggestion,
-            "numbers": dict(self.numbers),
-        }
-
-    def __str__(self) -> str:
-        return f"{self.text}\n  hint: {self.suggestion}"
+def warning(code: str, message: str, suggestion: str, numbers: Mapping[str, Any]) -> Finding:
+    """Something to know before the run, which does not stop it; arguments as `Finding` has them."""
+    return Finding(code, Severity.WARNING, message, numbers, suggestion)
 
 
 @dataclass(frozen=True)
@@ -219,7 +201,7 @@ class PreflightReport:
             "validation": [dict(v) for v in self.validation],
             "teachers": [t.to_dict() for t in self.teachers],
             "pace": self.pace.to_dict(),
-            "findings": [f.to_dict() for f in self.findings],
+            "findings": [_finding_dict(f) for f in self.findings],
             "picture": self.picture,
         }
 
@@ -261,21 +243,32 @@ class PreflightReport:
 
     def _agreement(self) -> list[str]:
         """Teachers against labels: median distance in crop pixels, share within two sigmas, number."""
-        heard = [t for t in self.teachers if t.overall]
-        groups = list(dict.fromkeys(a.group for t in heard for a in t.groups))
-        rows = [["teacher against label", *(t.name for t in heard)]]
+        compared = [t for t in self.teachers if t.overall]
+        groups = list(dict.fromkeys(a.group for t in compared for a in t.groups))
+        rows = [["teacher against label", *(t.name for t in compared)]]
         for group in [*groups, "all"]:
-            cells = [next((a for a in (*t.groups, t.overall) if a and a.group == group), None) for t in heard]
+            cells = [next((a for a in (*t.groups, t.overall) if a and a.group == group), None) for t in compared]
             rows.append([group, *(f"{a.median_px:.1f} px  {a.within:4.0%}  n={a.n:<4}" if a else "-" for a in cells)])
         signed = [
             t.offset and "  ".join(f"{v:+.2f}±{e:.2f}" for v, e in zip(t.offset.xy, t.offset.error, strict=True))
-            for t in heard
+            for t in compared
         ]
         rows.append(["offset x, y (image px)", *(s or "-" for s in signed)])
         return [
-            *_aligned(rows, right=range(1, len(heard) + 1)),
+            *_aligned(rows, right=range(1, len(compared) + 1)),
             "(median distance in crop pixels, share within 2 sigma)",
         ]
+
+
+def _finding_dict(finding: Finding) -> dict[str, Any]:
+    """As preflight.json has it: the message is its "text"."""
+    return {
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "text": finding.message,
+        "suggestion": finding.suggestion,
+        "numbers": dict(finding.numbers),
+    }
 
 
 def origin_lines(data: SetFacts) -> list[str]:

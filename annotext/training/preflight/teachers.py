@@ -1,5 +1,4 @@
-"""Teachers held against labels before a run: where their peaks are, how often that is where the labels are, and what
-that tells.
+"""Teachers compared with labels before a run: where their peaks are, and how often that is where the labels are.
 
 N people, K keypoints of the student, k of them taught by one teacher.
 """
@@ -15,16 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from annotext.core import geometry, simcc
+from annotext.core.errors import Finding
 from annotext.core.skeleton import Skeleton
 from annotext.formats.files.recipe import Recipe
-from annotext.training.preflight.report import Agreement, Finding, Offset, TeacherFacts
+from annotext.training.preflight.report import Agreement, Offset, TeacherFacts, warning
 from annotext.training.teachers.distil import Distillation
 
-# Teachers are judged on at least this many points.
+# Teachers are compared with at least this many labels.
 _ENOUGH_POINTS = 50
 # A teacher with a smaller share of its peaks within two sigmas of the labels is more likely misread than weak.
 _STRANGE = 0.25
-# A shift that is worth a word: image pixels, and how many standard errors.
+# A shift that is reported: image pixels, and how many standard errors.
 _SHIFT, _CERTAIN = 0.5, 4.0
 # Ways of counting pixels (from 0 or 1, centres or corners) differ by no more than this; beyond, it is the model's own.
 _CONVENTION = 1.5
@@ -32,7 +32,7 @@ _CONVENTION = 1.5
 
 @dataclass(frozen=True)
 class TeacherPredictions:
-    """What one teacher says about a batch, beside its labels.
+    """One teacher's predictions for a batch, beside its labels.
 
     columns: (k,) the student's keypoints. xy: (N, k, 2) its peaks, crop pixels of the student. inside: (N, k), they lie
     in the crop. score: (N, k) in [0, 1]. away: (N, k, 2) from label to peak, crop pixels; away_image: image pixels;
@@ -48,12 +48,12 @@ class TeacherPredictions:
 
 
 def predict_teacher(distillation: Distillation, which: int, batch: Mapping[str, Tensor]) -> TeacherPredictions:
-    """Ask teacher number `which` about a batch and find its peaks. The peaks are read on the teacher's own bins, not on
+    """Run teacher number `which` on a batch and find its peaks. The peaks are read on the teacher's own bins, not on
     the student's, to which training carries the distributions over."""
     binding = distillation.bindings[which]
     teacher = binding.teacher
     with torch.no_grad():
-        x, y, own = binding.ask(batch)
+        x, y, own = binding.log_potentials(batch)
         axes = [torch.softmax(axis, dim=-1).cpu().numpy() for axis in (x, y)]
     peak, score = simcc.decode(axes[0], axes[1], split_ratio=1 / teacher.step, sigma=teacher.sigma)
     if own is not None:
@@ -83,24 +83,27 @@ def _inside(xy: NDArray[np.float64], w: int, h: int) -> NDArray[np.bool_]:
 def predict_teachers(
     distillation: Distillation | None, loaded: Sequence[dict[str, Tensor]]
 ) -> list[list[TeacherPredictions]]:
-    """Per teacher what it says about each batch."""
+    """Per teacher its predictions for each batch."""
     if distillation is None:
         return []
     return [[predict_teacher(distillation, i, batch) for batch in loaded] for i in range(len(distillation.bindings))]
 
 
 def teacher_facts(
-    distillation: Distillation | None, heard: Sequence[Sequence[TeacherPredictions]], skeleton: Skeleton, recipe: Recipe
+    distillation: Distillation | None,
+    predictions: Sequence[Sequence[TeacherPredictions]],
+    skeleton: Skeleton,
+    recipe: Recipe,
 ) -> tuple[TeacherFacts, ...]:
-    """What a report says of every teacher."""
+    """What a report tells of every teacher."""
     if distillation is None:
         return ()
     facts = []
-    for binding, said in zip(distillation.bindings, heard, strict=True):
+    for binding, batches in zip(distillation.bindings, predictions, strict=True):
         teacher = binding.teacher
-        taught = tuple(skeleton.keypoints[i] for i in said[0].columns)
-        away = np.concatenate([h.away for h in said])
-        groups = [k.removeprefix("left_").removeprefix("right_") for k in taught]
+        keypoints = tuple(skeleton.keypoints[i] for i in batches[0].columns)
+        away = np.concatenate([b.away for b in batches])
+        groups = [k.removeprefix("left_").removeprefix("right_") for k in keypoints]
         by_group = (
             agreement(away[:, [g == group for g in groups]], group, recipe.loss.sigma)
             for group in dict.fromkeys(groups)
@@ -109,7 +112,7 @@ def teacher_facts(
             TeacherFacts(
                 name=teacher.name,
                 identity=teacher.identity,
-                teaches=taught,
+                teaches=keypoints,
                 weight=binding.weight,
                 input_wh=teacher.crop.input_wh,
                 expand=teacher.crop.expand,
@@ -118,7 +121,7 @@ def teacher_facts(
                 pixel_offset=teacher.pixel_offset,
                 overall=agreement(away, "all", recipe.loss.sigma),
                 groups=tuple(a for a in by_group if a is not None),
-                offset=offset(np.concatenate([h.away_image for h in said])),
+                offset=offset(np.concatenate([b.away_image for b in batches])),
             )
         )
     return tuple(facts)
@@ -147,7 +150,7 @@ def offset(away: NDArray[np.float64]) -> Offset | None:
 
 def teacher_findings(
     distillation: Distillation | None,
-    heard: Sequence[Sequence[TeacherPredictions]],
+    predictions: Sequence[Sequence[TeacherPredictions]],
     teachers: Sequence[TeacherFacts],
     skeleton: Skeleton,
     recipe: Recipe,
@@ -155,13 +158,13 @@ def teacher_findings(
     """What is odd about a teacher, if there are labels enough to tell."""
     if distillation is None:
         return
-    for teacher, said in zip(teachers, heard, strict=True):
+    for teacher, batches in zip(teachers, predictions, strict=True):
         overall, shift = teacher.overall, teacher.offset
         if overall is None or shift is None or overall.n < _ENOUGH_POINTS:
             continue
-        mirrored = _mirrored(said, skeleton, recipe)
+        mirrored = _mirrored(batches, skeleton, recipe)
         if mirrored > overall.within:
-            yield Finding(
+            yield warning(
                 "teacher-mirrored",
                 f"teacher {teacher.name} agrees with the labels on {overall.within:.0%} of the points, with left and "
                 f"right exchanged on {mirrored:.0%}",
@@ -169,7 +172,7 @@ def teacher_findings(
                 {"teacher": teacher.name, "within": round(overall.within, 4), "exchanged": round(mirrored, 4)},
             )
         elif overall.within < _STRANGE:
-            yield Finding(
+            yield warning(
                 "teacher-disagrees",
                 f"teacher {teacher.name} is within 2 sigma of the labels on only {overall.within:.0%} of {overall.n} "
                 f"points, {overall.median_px:.1f} crop pixels away in the middle",
@@ -181,15 +184,15 @@ def teacher_findings(
             yield _shift_finding(teacher, shift)
 
 
-def _mirrored(said: Sequence[TeacherPredictions], skeleton: Skeleton, recipe: Recipe) -> float:
+def _mirrored(batches: Sequence[TeacherPredictions], skeleton: Skeleton, recipe: Recipe) -> float:
     """The share of peaks within two sigmas of the other side's label; those in the middle as they are."""
-    columns = said[0].columns.tolist()
+    columns = batches[0].columns.tolist()
     partner = [int(skeleton.flip_index[c]) for c in columns]
     swap = [columns.index(p) if p in columns else -1 for p in partner]
     if -1 in swap:
         return 0.0
-    # label = peak - away: the other side's label is as far as its own peak tells.
-    away = np.concatenate([h.xy - (h.xy - h.away)[:, swap] for h in said])
+    # The label is peak - away.
+    away = np.concatenate([b.xy - (b.xy - b.away)[:, swap] for b in batches])
     found = agreement(away, "exchanged", recipe.loss.sigma)
     return found.within if found else 0.0
 
@@ -209,4 +212,4 @@ def _shift_finding(teacher: TeacherFacts, shift: Offset) -> Finding:
             "more than a way of counting pixels: a bias of its own, or joints that are placed differently; look at the "
         )
         hint += "picture before pixel_offset moves all of them"
-    return Finding("teacher-shifted", text, hint, {"teacher": teacher.name, **shift.to_dict(), "cancels": corrected})
+    return warning("teacher-shifted", text, hint, {"teacher": teacher.name, **shift.to_dict(), "cancels": corrected})

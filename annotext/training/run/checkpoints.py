@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from annotext.core.errors import InputError
 from annotext.training.model import bridge
-from annotext.training.run.files import cannot_write, replacing, writing
+from annotext.training.run.folder import cannot_write, replacing, write_errors
 
 _KEPT = 2
 
@@ -36,7 +36,7 @@ def save_checkpoint(state: dict[str, Any], folder: Path, step: int) -> Path:
 
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     """The file appears under its name only when it is complete, so that a run killed at any moment can go on."""
-    with writing(path):
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         try:
@@ -47,12 +47,6 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
                 os.fsync(file.fileno())
         except RuntimeError as error:
             raise cannot_write(path, error) from None
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint of a run, or None."""
-    found = sorted(folder.glob("step_*.pth"))
-    return found[-1] if found else None
 
 
 def allowed_classes() -> list[Any]:
@@ -138,7 +132,7 @@ def _no_checkpoint(path: Path) -> tuple[str, str]:
     if not start:
         return "is empty", "download it again"
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "is a web page, no checkpoint", "the download failed; open the file to see what the server said"
+        return "is a web page, no checkpoint", "the download failed; open the file to see what the server sent"
     if path.suffix == ".onnx":
         return "is an ONNX model, no checkpoint of torch", "a teacher's source may be an ONNX model with a card"
     if zipfile.is_zipfile(path) and not any(n.endswith("data.pkl") for n in zipfile.ZipFile(path).namelist()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from annotext.core.errors import AnnotextError
-from annotext.training.model import bridge
-from annotext.training.run.files import replacing, writing
-from annotext.training.run.validation import LINES, METRICS, read_lines
-
-bridge.install()
-
-from mmengine.hooks import Hook  # noqa: E402
+from annotext.evaluation.validation import METRICS
+from annotext.training.run import folder as files
+from annotext.training.run.folder import StepLines, replacing, write_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_METRIC_LINES = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 
 # Keys of metrics.jsonl that are not a part of the loss.
@@ -37,7 +32,7 @@ _LOG_FROM = 5.0
 
 def write_curves(folder: Path, title: str) -> None:
     """curves.csv and curves.png of the run in `folder`, as far as it has come; each appears whole."""
-    metrics, validation = read_lines(folder / _METRIC_LINES), read_lines(folder / LINES)
+    metrics, validation = (StepLines(folder / name).read() for name in (files.METRICS, files.VALIDATION))
     _write(folder / "curves.csv", table(metrics, validation).encode())
     if metrics or validation:
         _write(folder / "curves.png", picture(metrics, validation, title))
@@ -52,7 +47,7 @@ def table(metrics: Sequence[dict[str, Any]], validation: Sequence[dict[str, Any]
         rows.setdefault(line["step"], {}).update(line)
         names |= dict.fromkeys(line)
     for line in validation:
-        values = {f"{name}_{judged['metric']}": judged["value"] for name, judged in line["sets"].items()}
+        values = {f"{name}_{found['metric']}": found["value"] for name, found in line["sets"].items()}
         values |= {"step": line["step"], "validation_mean": line["mean"]}
         rows.setdefault(line["step"], {}).update(values)
         names |= dict.fromkeys(values)
@@ -112,7 +107,7 @@ def _draw_validation(axis: Any, validation: Sequence[dict[str, Any]]) -> None:
     def line_of(name: str, values: list[float], **style: Any) -> None:
         axis.plot(steps, values, marker="o", markersize=3, label=name, **style)
 
-    kinds = {name: judged["metric"] for line in validation for name, judged in line["sets"].items()}
+    kinds = {name: found["metric"] for line in validation for name, found in line["sets"].items()}
     for name, metric in kinds.items():
         values = [line["sets"].get(name, {}).get("value") for line in validation]
         line_of(
@@ -156,67 +151,53 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-class Curves(Hook):
-    """Keeps curves.csv, curves.png and TensorBoard's events up to date; for the first process only.
+class Curves:
+    """Keeps curves.csv, curves.png and TensorBoard's events up to date; for the first process only."""
 
-    metrics, validation: their hooks, in whose order it follows; validation may be None.
-    """
-
-    priority = "LOWEST"
-
-    def __init__(self, folder: Path, metrics: Any, validation: Any, *, title: str, console: Console) -> None:
-        self.folder, self.metrics, self.validation, self.title = folder, metrics, validation, title
-        self.console = console
+    def __init__(self, folder: Path, *, title: str, console: Console) -> None:
+        self.folder, self.title, self.console = folder, title, console
         self.events: Any = None
 
-    def before_train(self, runner: Any) -> None:
+    def start(self, done: int) -> None:
+        """Go on after `done` steps."""
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             self.console.print("tensorboard is not installed: the run writes no events for it")
             return
-        # What an interrupted run wrote after its last checkpoint is hidden, for it comes again.
-        purge = runner.iter + 1 if runner.iter else None
-        with writing(self.folder / TENSORBOARD):
-            self.events = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=purge)
+        with write_errors(self.folder / TENSORBOARD):
+            # What an interrupted run wrote after its last checkpoint is hidden, for it comes again.
+            self.events = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=done + 1 if done else None)
 
-    def before_train_epoch(self, runner: Any) -> None:
-        self._validated(runner.iter)
+    def add_metrics(self, line: Mapping[str, float]) -> None:
+        """A new line of metrics.jsonl."""
+        step = int(line["step"])
+        self._add({f"train/{name}": value for name, value in line.items() if name not in ("step", "samples")}, step)
 
-    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
-        step = runner.iter + 1
-        if self.metrics.last.get("step") == step:
-            for name, value in self.metrics.last.items():
-                if name not in ("step", "samples"):
-                    self._add(f"train/{name}", value, step)
-        self._validated(step)
-
-    def after_train(self, runner: Any) -> None:
-        failed = runner.train_loop.failed
+    def add_validation(self, line: Mapping[str, Any]) -> None:
+        """A new line of validation.jsonl."""
+        values = {f"validation/{name}_{found['metric']}": found["value"] for name, found in line["sets"].items()}
+        self._add({**values, "validation/mean": line["mean"]}, line["step"])
         if self.events is not None:
-            try:
-                with writing(self.folder / TENSORBOARD):
-                    self.events.close()
-            except AnnotextError:
-                # A run that fails has its own reason, which is the one to be told.
-                if not failed:
-                    raise
-        if not failed:
-            write_curves(self.folder, self.title)
-
-    def _validated(self, step: int) -> None:
-        if self.validation is None or self.validation.step != step:
-            return
-        line = self.validation.evaluator.line(step, self.validation.found)
-        for name, judged in line["sets"].items():
-            self._add(f"validation/{name}_{judged['metric']}", judged["value"], step)
-        self._add("validation/mean", line["mean"], step)
-        if self.events is not None:
-            with writing(self.folder / TENSORBOARD):
+            with write_errors(self.folder / TENSORBOARD):
                 self.events.flush()
         write_curves(self.folder, self.title)
 
-    def _add(self, tag: str, value: float | None, step: int) -> None:
-        if self.events is not None and value is not None:
-            with writing(self.folder / TENSORBOARD):
-                self.events.add_scalar(tag, value, step)
+    def close(self, *, whole: bool) -> None:
+        """The run ends. whole: not by an error, which would be the one to report."""
+        if self.events is not None:
+            try:
+                with write_errors(self.folder / TENSORBOARD):
+                    self.events.close()
+            except AnnotextError:
+                if whole:
+                    raise
+        if whole:
+            write_curves(self.folder, self.title)
+
+    def _add(self, values: Mapping[str, float | None], step: int) -> None:
+        if self.events is not None:
+            with write_errors(self.folder / TENSORBOARD):
+                for tag, value in values.items():
+                    if value is not None:
+                        self.events.add_scalar(tag, value, step)

@@ -44,10 +44,8 @@ def is_first() -> bool:
 
 
 def join(device: torch.device) -> torch.device:
-    """Meet the other processes that torchrun started, if it started any; returns this process's device.
-
-    MMEngine would do this too, but only where there is a GPU. Raises AnnotextError for fewer GPUs than processes.
-    """
+    """Meet the other processes that torchrun started, if it started any; returns this process's device. Raises
+    AnnotextError for fewer GPUs than processes."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
         return device
     if device.type == "cuda":
@@ -59,7 +57,7 @@ def join(device: torch.device) -> torch.device:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    # MMEngine would set this as well, with a warning. torchrun sets OMP_NUM_THREADS.
+    # torchrun sets OMP_NUM_THREADS.
     os.environ.setdefault("MKL_NUM_THREADS", os.environ.setdefault("OMP_NUM_THREADS", "1"))
     if not torch.distributed.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
@@ -183,25 +181,22 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         return x.to(input.dtype)
 
 
-def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
+def synchronise_batch_norm(model: nn.Module, device: torch.device) -> None:
     """Let every batch norm of `model` see the batch of all processes; state-dict names stay."""
-    if world() == 1:
-        return model
     if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SyncedBatchNorm
-    return model
 
 
-def buffers_left_alone() -> dict[str, bool]:
-    """DDP's arguments for buffers that are the same in every process as they are; newer versions of torch warn of the
-    older one's name."""
+def parallel(model: nn.Module, device: torch.device) -> nn.Module:
+    """`model`, of several processes with torch's DDP around it and one batch norm over all of them."""
+    if world() == 1:
+        return model
+    synchronise_batch_norm(model, device)
+    # Synchronised, the buffers are the same everywhere. Newer versions of torch warn of the older one's name.
     known = inspect.signature(DistributedDataParallel.__init__).parameters
-    return {"forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False}
-
-
-def bare(model: nn.Module) -> nn.Module:
-    """The model itself, without DDP around it."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
+    buffers: Any = {"forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers": False}
+    return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None, **buffers)

@@ -1,20 +1,22 @@
-"""The run directory: what may be written where, and whether a run can go on with what it finds there."""
+"""The run directory: its files, how they are written (whole, or not at all, and one that cannot be written is one
+message), and whether a run may begin or go on there."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from annotext.core.errors import AnnotextError, InputError
 from annotext.formats.files.recipe import Recipe, read_recipe, recipe_document
-from annotext.training.data.sets import TrainingData
-from annotext.training.run.checkpoints import last_checkpoint
-from annotext.training.run.files import replacing
 
 CHECKPOINTS = "checkpoints"
+METRICS, VALIDATION = "metrics.jsonl", "validation.jsonl"
 
 # Written before the first step. A dry run writes nothing else, and a folder with only these is free for a run.
 PREFLIGHT_PICTURE, PREFLIGHT_REPORT = "preflight.png", "preflight.json"
@@ -24,8 +26,8 @@ FILES = (
     "recipe.toml",
     "config.py",
     "data.json",
-    "metrics.jsonl",
-    "validation.jsonl",
+    METRICS,
+    VALIDATION,
     "curves.csv",
     "curves.png",
     "train.log",
@@ -80,13 +82,14 @@ def check_folder(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> 
             raise InputError.single(folder, "", "holds a run", hint)
 
 
-def check_same_data(folder: Path, data: TrainingData) -> None:
-    """A run goes on only with the annotations and the teachers it began with. Raises InputError."""
+def check_same_data(folder: Path, description: Mapping[str, Any]) -> None:
+    """A run goes on only with the annotations and the teachers it began with; description: the new data.json. Raises
+    InputError."""
     path = folder / "data.json"
     before = json.loads(path.read_text()) if path.is_file() else {}
     for kind, what in (("data", "annotations"), ("validation", "annotations"), ("teachers", "weights")):
         hashes = {d["name"]: d["sha256"] for d in before.get(kind, ())}
-        changed = [d["name"] for d in data.description.get(kind, ()) if hashes.get(d["name"]) != d["sha256"]]
+        changed = [d["name"] for d in description.get(kind, ()) if hashes.get(d["name"]) != d["sha256"]]
         if changed:
             problem = f"the {what} of {', '.join(changed)} are not those the run began with"
             raise InputError.single(path, "", problem, "start a new run")
@@ -101,7 +104,75 @@ def clear(folder: Path) -> None:
             shutil.rmtree(folder / name)
 
 
-def write_json(path: Path, document: Any) -> None:
-    """Write whole or not at all. Raises AnnotextError where it cannot be."""
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint in a folder of them, or None."""
+    found = sorted(folder.glob("step_*.pth"))
+    return found[-1] if found else None
+
+
+def cannot_write(path: Path, error: BaseException) -> AnnotextError:
+    """The message about a file that could not be written."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    why = (cause.strerror if isinstance(cause, OSError) else None) or str(cause or error).splitlines()[0]
+    hint = "what was written before is whole; make room, then go on with --resume"
+    return AnnotextError(f"{path}: cannot be written ({why})\n  hint: {hint}")
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError of the block, which writes `path` or adds to it, into an AnnotextError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write; afterwards it is `path`. Raises AnnotextError where it cannot be
+    written; what was there before then stays."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with write_errors(path):
+            yield temporary
+            os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_document(path: Path, document: Any) -> None:
+    """Write a JSON file of the run. Raises AnnotextError where it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1) + "\n")
+
+
+class StepLines:
+    """A .jsonl file with an object per line, each with its "step", in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[dict[str, Any]]:
+        """All lines; what follows one that a killed run did not finish is left out."""
+        lines = []
+        for text in self.path.read_text().splitlines() if self.path.is_file() else []:
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                break
+        return lines
+
+    def keep_until(self, step: int) -> list[dict[str, Any]]:
+        """Drop what an interrupted run wrote after the step it goes on from, which comes again; returns the rest."""
+        kept = [line for line in self.read() if line["step"] <= step] if step else []
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        return kept
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        with write_errors(self.path), self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")

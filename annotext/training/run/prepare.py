@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,32 +11,53 @@ import torch
 from rich.console import Console
 
 from annotext.core.errors import AnnotextError, InputError
+from annotext.evaluation.validation import ValidationSet
 from annotext.formats.files.recipe import Recipe
 from annotext.training.data.augment import CropRule
 from annotext.training.data.kept_images import KEPT_BYTES
 from annotext.training.data.samples import MixedBatches, PersonCrops, batch_counts
 from annotext.training.data.sets import TrainingData
+from annotext.training.data.validation_sets import read_people, trained_on
 from annotext.training.data.whole_images import Pictures, Thoroughness, check_whole
 from annotext.training.model import bridge
-from annotext.training.model.config import runner_config
+from annotext.training.model.config import model_config
 from annotext.training.model.student import Student
 from annotext.training.preflight.preflight import Preflight, preflight
 from annotext.training.run.checkpoints import initialise
-from annotext.training.run.cpu import keep_freed_memory
 from annotext.training.run.distributed import join, world
 from annotext.training.run.folder import check_folder, check_same_data
-from annotext.training.run.log import mmengine_silent
-from annotext.training.run.validation import ValidationSet, read_people, trained_on
+from annotext.training.run.process import keep_freed_memory, set_seed
+from annotext.training.run.step import Objective
 from annotext.training.teachers.distil import Distillation
 from annotext.training.teachers.teacher import load_teachers
 
 bridge.install()
 
-from mmengine.config import Config  # noqa: E402
-from mmengine.registry import MODELS, init_default_scope  # noqa: E402
-from mmengine.runner import set_random_seed  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
 
 Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A run as it is asked for.
+
+    folder: the run directory. source: the recipe's file, as problems name it. roots: data or validation set name ->
+    folder. teachers: teacher name -> its file or folder, in place of the recipe's. unpickle: checkpoints of others that
+    may run code while they are read. check_images: which images are read beforehand. resume: go on from the last
+    checkpoint of `folder`. force: replace an earlier run there.
+    """
+
+    recipe: Recipe
+    folder: Path
+    source: str
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    teachers: Mapping[str, Path] = field(default_factory=dict)
+    unpickle: Collection[Path] = ()
+    check_images: Thoroughness = "sample"
+    device: Device = "auto"
+    resume: bool = False
+    force: bool = False
 
 
 def choose_device(device: Device) -> torch.device:
@@ -49,41 +70,28 @@ def choose_device(device: Device) -> torch.device:
 
 @dataclass(frozen=True)
 class Ready:
-    """What `prepare` found."""
+    """What `prepare` read and built. steps: of the whole run."""
 
     device: torch.device
     data: TrainingData
     validation: list[ValidationSet]
-    config: Config
-    student: Student
+    steps: int
+    objective: Objective
     crops: PersonCrops
     batches: MixedBatches
-    looked: Preflight
+    preflight: Preflight
 
 
-def prepare(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    source: str,
-    roots: Mapping[str, Path],
-    teachers: Mapping[str, Path],
-    unpickle: Collection[Path],
-    check_images: Thoroughness,
-    device: Device,
-    resume: bool,
-    force: bool,
-    thorough: bool,
-    console: Console,
-) -> Ready:
-    """Read and check all of it; arguments as `run.train` has them. thorough: take the time a dry run has. Raises
-    InputError or AnnotextError for everything that can be known."""
-    where = join(choose_device(device))
+def prepare(asked: RunRequest, *, thorough: bool, console: Console) -> Ready:
+    """Read and check all of it. thorough: take the time a dry run has. Raises InputError or AnnotextError for
+    everything that can be known."""
+    recipe, folder, source = asked.recipe, asked.folder, asked.source
+    device = join(choose_device(asked.device))
     if recipe.schedule.batch % world():
         problem = f"a batch of {recipe.schedule.batch} cannot be shared by {world()} processes"
         raise InputError.single(source, "schedule.batch", problem, f"take a multiple of {world()}")
-    check_folder(folder, recipe, resume=resume, force=force)
-    data, validation = read_people(recipe, roots, source)
+    check_folder(folder, recipe, resume=asked.resume, force=asked.force)
+    data, validation = read_people(recipe, asked.roots, source)
     for warning in trained_on(data, validation):
         console.print(warning, markup=False)
     pictures = [
@@ -93,64 +101,57 @@ def prepare(
             for i, v in enumerate(validation)
         ),
     ]
-    read = check_whole(pictures, check_images, source=source, seed=recipe.seed, console=console)
-    taught_by = load_teachers(recipe, source, skeleton=data.skeleton, given=teachers, device=where, unpickle=unpickle)
-    data.description["teachers"] = [{"name": t.name, **t.identity} for t in taught_by]
-    if resume:
-        check_same_data(folder, data)
-    if where.type == "cpu":
+    read = check_whole(pictures, asked.check_images, source=source, seed=recipe.seed, console=console)
+    teachers = load_teachers(
+        recipe, source, skeleton=data.skeleton, given=asked.teachers, device=device, unpickle=asked.unpickle
+    )
+    data.description["teachers"] = [{"name": t.name, **t.identity} for t in teachers]
+    if asked.resume:
+        check_same_data(folder, data.description)
+    if device.type == "cpu":
         keep_freed_memory()
         if recipe.runtime.threads:
             torch.set_num_threads(recipe.runtime.threads)
-    config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
-    with mmengine_silent():
-        # A resumed run has its weights; the file it once began with may be gone.
-        student = build_student(config, recipe if not resume else _uninitialised(recipe), source, unpickle)
+    # A resumed run has its weights; the file it once began with may be gone.
+    begun = recipe if not asked.resume else replace(recipe, student=replace(recipe.student, init=""))
+    student = build_student(begun, len(data.skeleton), source, asked.unpickle)
+    distillation = None
     if recipe.distil is not None:
-        student.distillation = Distillation(
-            taught_by,
+        distillation = Distillation(
+            teachers,
             recipe.teacher,
             recipe.distil,
             criterion=student.criterion,
             skeleton=data.skeleton,
             student=CropRule(recipe.student.input, recipe.student.expand),
-            device=where,
+            device=device,
         )
-    others = student.distillation.rules if student.distillation else ()
-    crops, batches = _samples(recipe, data, config.train_cfg["max_iters"], others)
-    with mmengine_silent():
-        looked = preflight(
-            recipe,
-            folder,
-            data=data,
-            checked=dict(zip((s.name for s in data.sets), read[: len(data.sets)], strict=True)),
-            student=student,
-            config=config,
-            crops=crops,
-            batches=batches,
-            device=where,
-            thorough=thorough,
-        )
-    return Ready(where, data, validation, config, student, crops, batches, looked)
+    objective = Objective(student, distillation)
+    steps = recipe.schedule.steps(data.people)
+    crops, batches = _samples(recipe, data, steps, distillation.rules if distillation else ())
+    found = preflight(
+        recipe,
+        folder,
+        data=data,
+        checked=dict(zip((s.name for s in data.sets), read[: len(data.sets)], strict=True)),
+        objective=objective,
+        crops=crops,
+        batches=batches,
+        device=device,
+        thorough=thorough,
+    )
+    return Ready(device, data, validation, steps, objective, crops, batches, found)
 
 
-def build_student(config: Config, recipe: Recipe, source: str, unpickle: Collection[Path] = ()) -> Student:
+def build_student(recipe: Recipe, keypoints: int, source: str, unpickle: Collection[Path] = ()) -> Student:
     """The student with its starting weights: random by the recipe's seed, then those of student.init."""
-    init_default_scope(config.default_scope)
-    set_random_seed(recipe.seed)
-    student = MODELS.build(config.model)
+    init_default_scope("mmpose")
+    set_seed(recipe.seed)
+    student = Student(**model_config(recipe, keypoints))
     student.init_weights()
     if recipe.student.init:
-        initialise(student, _starting_weights(recipe, source), unpickle=unpickle)
+        initialise(student, Path(source).parent / recipe.student.init, unpickle=unpickle)
     return student
-
-
-def _uninitialised(recipe: Recipe) -> Recipe:
-    return replace(recipe, student=replace(recipe.student, init=""))
-
-
-def _starting_weights(recipe: Recipe, source: str) -> Path:
-    return Path(source).parent / recipe.student.init
 
 
 def _samples(

@@ -11,12 +11,7 @@ from typing import Any
 import torch
 
 from annotext.core.errors import AnnotextError
-from annotext.training.model import bridge
 from annotext.training.run.distributed import mean, world
-
-bridge.install()
-
-from mmengine.hooks import Hook  # noqa: E402
 
 # A look at the GPUs' flags waits for their work; on the CPU it costs nothing that a step would notice.
 _GPU_STEPS = 20
@@ -26,15 +21,13 @@ class Stopped(AnnotextError):
     """The run was asked to stop, and did so between two steps."""
 
 
-class Stops(Hook):
+class Stops:
     """Ends a run after the step in which it was asked to; a second Ctrl-C ends it at once, without a checkpoint.
 
     Several processes agree on the step: after every one on the CPU, after every 20th on GPUs. torchrun, stopped itself,
     kills whoever is still there 30 seconds later: a run whose steps or validation take longer goes on from its last
-    checkpoint. To be the last of the hooks.
+    checkpoint.
     """
-
-    priority = "LOWEST"
 
     def __init__(self) -> None:
         self.asked: signal.Signals | None = None
@@ -57,28 +50,21 @@ class Stops(Hook):
             raise KeyboardInterrupt
         self.asked = signal.Signals(number)
 
-    def before_train(self, runner: Any) -> None:
-        runner.train_loop.stops = self
-
-    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
-        step = runner.iter + 1
-        if world() == 1:
-            self.check(step, runner.max_iters)
-            return
-        device = next(runner.model.parameters()).device
-        if device.type != "cpu" and step % _GPU_STEPS:
-            return
-        asked = mean(torch.tensor(float(self.asked is not None), device=device)) > 0
-        if asked:
-            raise self.stopped(step, runner.max_iters)
-
     def check(self, step: int, steps: int) -> None:
         """Raises Stopped if this process was asked to stop."""
         if self.asked is not None:
-            raise self.stopped(step, steps)
+            raise self._stopped(step, steps)
 
-    def stopped(self, step: int, steps: int) -> Stopped:
-        """What the run says then."""
+    def check_all(self, step: int, steps: int, device: torch.device) -> None:
+        """Raises Stopped, in every process, if any of them was asked to stop; to be called by all after each step."""
+        if world() == 1:
+            self.check(step, steps)
+        elif device.type == "cpu" or step % _GPU_STEPS == 0:
+            asked = mean(torch.tensor(float(self.asked is not None), device=device)) > 0
+            if asked:
+                raise self._stopped(step, steps)
+
+    def _stopped(self, step: int, steps: int) -> Stopped:
         name = self.asked.name if self.asked else "a signal to another process"
         hint = "--resume goes on with it" if step else "nothing is saved; --force starts it anew"
         return Stopped(f"stopped by {name} after {step} of {steps} steps\n  hint: {hint}")

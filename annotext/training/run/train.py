@@ -1,13 +1,13 @@
 """A training run: recipe in, a run directory that documents itself out.
 
 RUN/recipe.toml      the resolved recipe, every value spelled out
-RUN/config.py        what MMEngine's Runner was built from
+RUN/config.py        the student, optimiser and schedule as an MMEngine config
 RUN/data.json        files, sha256, people, labelled keypoints per data set
 RUN/metrics.jsonl    loss and learning rate over the steps
 RUN/validation.jsonl the validation sets' figures over the steps
 RUN/curves.csv, .png both of them to look at; RUN/tensorboard/ the same as events
 RUN/checkpoints/     the two newest, and best.pth, the weights that did best on the validation sets
-RUN/train.log        MMEngine's log
+RUN/train.log        device, versions and the same metrics, with the time of day
 RUN/preflight.png    one augmented batch with labels and teachers, and RUN/preflight.json, what was known before step 1
 RUN/student.pth      the student's weights, for student.init and as a teacher
 RUN/student.onnx     the student, and RUN/card.json, what a predictor must know about it
@@ -16,54 +16,45 @@ RUN/evaluation.json  how that student does on the validation sets
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Collection, Mapping
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import nn
 
 from annotext.core.errors import AnnotextError, InputError
-from annotext.formats.files.recipe import Recipe, write_recipe
+from annotext.evaluation import files
+from annotext.evaluation.files import Evaluation
+from annotext.formats.files.recipe import write_recipe
 from annotext.training.data.samples import MixedBatches, PersonCrops, loader
 from annotext.training.data.sets import TrainingData
-from annotext.training.data.whole_images import Thoroughness
-from annotext.training.model import bridge
+from annotext.training.model.config import run_config
 from annotext.training.model.export import Export, export_student
-from annotext.training.model.student import Student
 from annotext.training.preflight.report import PreflightReport
 from annotext.training.run.checkpoints import write_checkpoint
-from annotext.training.run.cpu import denormals_flushed
 from annotext.training.run.curves import Curves
-from annotext.training.run.distributed import (
-    Shares,
-    buffers_left_alone,
-    from_first,
-    is_first,
-    rank,
-    synchronise_batch_norm,
-    wait,
-    world,
+from annotext.training.run.distributed import Shares, from_first, is_first, rank, wait, world
+from annotext.training.run.folder import (
+    METRICS,
+    StepLines,
+    cannot_write,
+    clear,
+    recipe_hash,
+    write_document,
+    write_errors,
 )
-from annotext.training.run.files import writing
-from annotext.training.run.folder import CHECKPOINTS, clear, recipe_hash, write_json
-from annotext.training.run.hooks import Checkpoints, Metrics, MovingAverage
-from annotext.training.run.log import close_log, experiment, log_to
-from annotext.training.run.prepare import Device, Ready, prepare
+from annotext.training.run.loop import Loop
+from annotext.training.run.metrics import Metrics
+from annotext.training.run.prepare import Ready, RunRequest, prepare
+from annotext.training.run.process import configure_process, denormals_flushed, set_seed
 from annotext.training.run.stops import Stopped, Stops
-from annotext.training.run.validation import Evaluator, Judge, Validation
-
-bridge.install()
-
-from mmengine.logging import MMLogger  # noqa: E402
-from mmengine.model import MMDistributedDataParallel  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
+from annotext.training.run.validation import Evaluator, Validation
 
 # Real crops the export is compared on.
 _EXPORT_CROPS = 8
@@ -82,260 +73,166 @@ class Trained:
     metrics: Mapping[str, float]
     export: Export
     exported: int
-    evaluation: Mapping[str, Any] | None
-
-
-class _Runner(Runner):
-    """MMEngine's Runner on a given device, logging to a file only."""
-
-    def __init__(self, *, device: torch.device, run_log: MMLogger, **kwargs: Any) -> None:
-        self._device, self._run_log = device, run_log
-        super().__init__(**kwargs)
-        # MMEngine makes a dated folder for logs it was not asked to write.
-        if os.path.isdir(self._log_dir) and not os.listdir(self._log_dir):
-            os.rmdir(self._log_dir)
-
-    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        return self._run_log
-
-    def dump_config(self) -> None:
-        path = Path(self.work_dir, "config.py")
-        with writing(path):
-            self.cfg.dump(str(path))
-
-    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        model = model.to(self._device)
-        if world() == 1:
-            return model
-        # One batch norm over all processes: the buffers are the same everywhere.
-        devices = [self._device.index] if self._device.type == "cuda" else None
-        return MMDistributedDataParallel(
-            synchronise_batch_norm(model, self._device), device_ids=devices, **buffers_left_alone()
-        )
-
-    def _init_model_weights(self) -> None:
-        """It comes with its weights. MMEngine would write a line about each of them into the log."""
+    evaluation: Evaluation | None
 
 
 @denormals_flushed()
-def dry_run(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    source: str,
-    roots: Mapping[str, Path],
-    teachers: Mapping[str, Path] | None = None,
-    unpickle: Collection[Path] = (),
-    check_images: Thoroughness = "sample",
-    device: Device = "auto",
-    resume: bool = False,
-    force: bool = False,
-    console: Console,
-) -> PreflightReport:
-    """All that `train` does before its first step, at greater length; arguments and errors are those of `train`. Of the
-    run directory only preflight.png and preflight.json are written."""
-    ready = prepare(
-        recipe,
-        folder,
-        source=source,
-        roots=roots,
-        teachers=teachers or {},
-        unpickle=unpickle,
-        check_images=check_images,
-        device=device,
-        resume=resume,
-        force=force,
-        thorough=True,
-        console=console,
-    )
-    try:
-        if is_first():
-            folder.mkdir(parents=True, exist_ok=True)
-            ready.looked.write(folder)
-    except OSError as error:
-        raise InputError.single(folder, "", f"cannot be written ({error.strerror or error})") from None
-    return ready.looked.report
+def dry_run(asked: RunRequest, *, console: Console) -> PreflightReport:
+    """All that `train` does before its first step, at greater length, with its errors. Of the run directory only
+    preflight.png and preflight.json are written."""
+    ready = prepare(asked, thorough=True, console=console)
+    if is_first():
+        with _folder(asked.folder):
+            ready.preflight.write(asked.folder)
+    return ready.preflight.report
 
 
 @denormals_flushed()
-def train(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    source: str,
-    roots: Mapping[str, Path],
-    teachers: Mapping[str, Path] | None = None,
-    unpickle: Collection[Path] = (),
-    judge: Judge | None = None,
-    check_images: Thoroughness = "sample",
-    device: Device = "auto",
-    resume: bool = False,
-    force: bool = False,
-    console: Console,
-) -> Trained:
-    """Train `recipe` into `folder` and export the student.
+def train(asked: RunRequest, *, console: Console) -> Trained:
+    """Train a recipe into its run directory and export the student.
 
-    source: the recipe's file, as problems name it. roots: data or validation set name -> folder. teachers: teacher name
-    -> its file or folder, in place of the recipe's. unpickle: checkpoints of others that may run code while they are
-    read. judge: says how good answers on a validation set are (`workflows.validate.judge`); a recipe with any needs it.
-    check_images: which images are read beforehand. resume: go on from the last checkpoint of `folder`. force: replace
-    an earlier run there. Raises InputError or AnnotextError for everything that can be known before the first step.
+    Raises InputError or AnnotextError: for everything that can be known, before the first step.
     """
-    if recipe.validation and judge is None:
-        raise ValueError("a recipe with validation sets needs a judge")
-    ready = prepare(
-        recipe,
-        folder,
-        source=source,
-        roots=roots,
-        teachers=teachers or {},
-        unpickle=unpickle,
-        check_images=check_images,
-        device=device,
-        resume=resume,
-        force=force,
-        thorough=False,
-        console=console,
-    )
-    where, data, config, student = ready.device, ready.data, ready.config, ready.student
-    crops, batches, validation_sets = ready.crops, ready.batches, ready.validation
-    steps = config.train_cfg["max_iters"]
+    ready = prepare(asked, thorough=False, console=console)
+    recipe, folder, student = asked.recipe, asked.folder, ready.objective.student
     if not is_first():
         console = Console(quiet=True)
     wait()  # all have looked at the folder
-    try:
-        if is_first():
-            if force:
+    if is_first():
+        if asked.force:
+            with _folder(folder):
                 clear(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            with writing(folder / "recipe.toml"):
-                write_recipe(recipe, folder / "recipe.toml")
-            write_json(folder / "data.json", data.description)
-            ready.looked.write(folder)
-    except OSError as error:
-        raise InputError.single(folder, "", f"cannot be written ({error.strerror or error})") from None
+        _begin(asked, ready)
     wait()
-    for line in ready.looked.report.lines():
+    for line in ready.preflight.report.lines():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    log = log_to(folder / "train.log")
-    log.info("torch %s on %s, %d process(es)", torch.__version__, where, world())
-
-    average = MovingAverage(recipe.optim.ema) if recipe.optim.ema else None
-    metrics = Metrics(folder / "metrics.jsonl", console, batch=recipe.schedule.batch, label=recipe.name, log=log)
-    checkpoints = Checkpoints(
-        folder / CHECKPOINTS,
-        every=recipe.runtime.checkpoint_every,
-        recipe=recipe_hash(recipe),
-        resume=resume,
-        average=average,
-    )
+    configure_process()
+    set_seed(recipe.seed)
+    validation = None
+    if ready.validation:
+        evaluator = Evaluator(student, ready.validation, recipe, ready.data.skeleton)
+        validation = Validation(evaluator, folder, recipe=recipe, steps=ready.steps, console=console)
     stops = Stops()
-
-    def shown(text: str) -> None:
-        metrics.show(text)
-        if world() == 1:
-            # Between two batches of a validation, too; of several processes, the others wait for its end.
-            stops.check(checkpoints.done, steps)
-
-    validation: Validation | None = None
-    if judge is not None and validation_sets:
-        validation = Validation(
-            Evaluator(student, validation_sets, judge, recipe, data.skeleton),
+    with _log(folder / "train.log") as log, stops.listening():
+        log.info("torch %s on %s, %d process(es)", torch.__version__, ready.device, world())
+        batches = ready.batches if world() == 1 else Shares(ready.batches, rank(), world())
+        loop = Loop(
+            ready.objective,
+            recipe,
             folder,
-            checkpoints,
-            every=recipe.schedule.validate_every,
-            recipe=recipe_hash(recipe),
-            console=console,
-            average=average,
-            shown=shown,
+            steps=ready.steps,
+            loader=loader(ready.crops, batches, recipe.runtime.workers, pin=ready.device.type == "cuda"),
+            device=ready.device,
+            metrics=Metrics(
+                folder, console, steps=ready.steps, batch=recipe.schedule.batch, label=recipe.name, log=log
+            ),
+            validation=validation,
+            curves=Curves(folder, title=recipe.name, console=console) if is_first() else None,
+            stops=stops,
         )
-    curves = Curves(folder, metrics, validation, title=recipe.name, console=console) if is_first() else None
-    shares = batches if world() == 1 else Shares(batches, rank(), world())
-    runner = _Runner(
-        launcher="none" if world() == 1 else "pytorch",
-        device=where,
-        run_log=log,
-        model=student,
-        work_dir=str(folder),
-        train_dataloader=loader(crops, shares, recipe.runtime.workers, pin=where.type == "cuda"),
-        train_cfg=config.train_cfg,
-        optim_wrapper=config.optim_wrapper,
-        param_scheduler=config.param_scheduler,
-        default_hooks=config.default_hooks,
-        custom_hooks=[h for h in (average, metrics, checkpoints, validation, curves, stops) if h is not None],
-        env_cfg=config.env_cfg,
-        visualizer=config.visualizer,
-        default_scope=config.default_scope,
-        randomness=config.randomness,
-        experiment_name=experiment(folder),
-        cfg=config,
-    )
-    try:
-        with stops.listening():
-            runner.train()
-    except Stopped:
-        wait()  # the first has saved its checkpoint
-        raise
-    except AnnotextError as error:
-        # From a loader's worker the message comes wrapped in that process's traceback.
-        raise AnnotextError(
-            str(error).rpartition(f"{AnnotextError.__module__}.{AnnotextError.__name__}: ")[2]
-        ) from None
-    finally:
-        close_log(log)
-
+        try:
+            loop.run(resume=asked.resume)
+        except Stopped:
+            wait()  # the first has saved its checkpoint
+            raise
+        except AnnotextError as error:
+            # From a loader's worker the message comes wrapped in that process's traceback.
+            raise AnnotextError(
+                str(error).rpartition(f"{AnnotextError.__module__}.{AnnotextError.__name__}: ")[2]
+            ) from None
     # The others wait for what the first process makes of it.
-    exported, export, evaluation, last = from_first(
-        _finish(student, recipe, ready, folder, average, validation) if is_first() else None
-    )
+    exported, export, evaluation = from_first(_finish(asked, ready, loop, validation, console) if is_first() else None)
     return Trained(
         folder=folder,
-        data=data,
-        steps=steps,
-        samples=steps * recipe.schedule.batch,
+        data=ready.data,
+        steps=ready.steps,
+        samples=ready.steps * recipe.schedule.batch,
         parameters=sum(p.numel() for p in student.parameters()),
-        metrics=last,
+        metrics=from_first(StepLines(folder / METRICS).read()[-1] if is_first() else None),
         export=export,
         exported=exported,
         evaluation=evaluation,
     )
 
 
+def _begin(asked: RunRequest, ready: Ready) -> None:
+    """Write what is known before the first step."""
+    folder = asked.folder
+    with _folder(folder):
+        with write_errors(folder / "recipe.toml"):
+            write_recipe(asked.recipe, folder / "recipe.toml")
+        config = run_config(asked.recipe, keypoints=len(ready.data.skeleton), people=ready.data.people)
+        with write_errors(folder / "config.py"):
+            config.dump(str(folder / "config.py"))
+        write_document(folder / "data.json", ready.data.description)
+        ready.preflight.write(folder)
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Makes the run directory for the block; where it cannot be made, or emptied, that is one message."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError.single(folder, "", f"cannot be written ({error.strerror or error})") from None
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written ends the run like any other of its files; Python's would print a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise cannot_write(Path(self.baseFilename), error) from None
+        super().handleError(record)
+
+
+@contextmanager
+def _log(path: Path) -> Iterator[logging.Logger]:
+    """A logger that writes to `path`, in the first process, and nowhere else."""
+    log = logging.getLogger("annotext.training")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    handler: logging.Handler = logging.NullHandler()
+    if is_first():
+        with write_errors(path):
+            handler = _LogFile(path)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield log
+    finally:
+        log.removeHandler(handler)
+        with suppress(OSError):  # reported when it was written
+            handler.close()
+
+
 def _finish(
-    student: Student,
-    recipe: Recipe,
-    ready: Ready,
-    folder: Path,
-    average: MovingAverage | None,
-    validation: Validation | None,
-) -> tuple[int, Export, dict[str, Any] | None, dict[str, float]]:
-    """Write the student's files and what they are worth: (step, export, evaluation, last metrics)."""
-    step = ready.config.train_cfg["max_iters"]
-    if average is not None:
-        student.load_state_dict(average.average)
+    asked: RunRequest, ready: Ready, loop: Loop, validation: Validation | None, console: Console
+) -> tuple[int, Export, Evaluation | None]:
+    """Write the student's files and its evaluation: (step whose weights it has, export, evaluation)."""
+    recipe, folder, student, step = asked.recipe, asked.folder, ready.objective.student, ready.steps
+    if loop.average is not None:
+        student.load_state_dict(loop.average.average)
     if validation is not None and recipe.schedule.keep == "best":
-        if validation.best_path.is_file():
-            step, weights = validation.best_weights()
-            student.load_state_dict(weights)
+        best = validation.best_weights()
+        if best is None:
+            console.print("no validation gave a figure: the last weights are exported, not the best")
         else:
-            validation.console.print("no validation gave a figure: the last weights are exported, not the best")
+            step, weights = best
+            student.load_state_dict(weights)
     plain = {name: value.cpu() for name, value in student.state_dict().items()}
     write_checkpoint({"state_dict": plain, "recipe": recipe_hash(recipe), "step": step}, folder / "student.pth")
-    crops = _export_crops(ready.crops, ready.batches)
-    export = export_student(student, recipe, ready.data.skeleton, crops, folder)
-    evaluation: dict[str, Any] | None = None
+    export = export_student(student, recipe, ready.data.skeleton, _export_crops(ready.crops, ready.batches), folder)
+    evaluation = None
     if validation is not None:
-        evaluation = validation.evaluation(step, recipe, export.sha256)
-        write_json(folder / "evaluation.json", evaluation)
-    return step, export, evaluation, _last_line(folder / "metrics.jsonl")
+        evaluation = validation.evaluation(step, export.sha256)
+        write_document(folder / files.FILE, evaluation.to_dict())
+    return step, export, evaluation
 
 
 def _export_crops(crops: PersonCrops, batches: MixedBatches) -> NDArray[np.uint8]:
     draws = batches.batch(0)
     chosen = draws[:: max(1, len(draws) // _EXPORT_CROPS)][:_EXPORT_CROPS]
     return np.stack([crops[draw]["image"] for draw in chosen])
-
-
-def _last_line(path: Path) -> dict[str, float]:
-    lines = path.read_text().splitlines()
-    return json.loads(lines[-1]) if lines else {}

@@ -116,7 +116,7 @@ def share_out(p: Tensor, scale: Tensor, shift: Tensor, bins: int) -> tuple[Tenso
 
 @dataclass(frozen=True)
 class TeacherTargets:
-    """What one teacher says about a batch, in the student's terms.
+    """What one teacher predicts for a batch, on the student's keypoints and bins.
 
     columns: (k,) int64, the student's keypoints. x, y: (N, k, Bx), (N, k, By) probabilities on the student's bins, at
     the teacher's temperature. inside: (N, k) bool, enough of both axes lies in the student's crop. confidence: (N, k)
@@ -145,10 +145,10 @@ class TeacherBinding:
     weight: float
     temperature: float
 
-    def ask(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What the teacher says of its own crops: (N, k, T) log-potentials of x and y on its own bins, and (N, k) a
-        score where it has one of its own."""
-        x, y, *score = (said[:, self.rows].float() for said in self.teacher.network(batch[self._key("image")]))
+    def log_potentials(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Run the teacher on its own crops: (N, k, T) log-potentials of x and y on its own bins, and (N, k) a score
+        where it has one of its own."""
+        x, y, *score = (output[:, self.rows].float() for output in self.teacher.network(batch[self._key("image")]))
         return x, y, score[0] if score else None
 
     def matrix(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -182,7 +182,7 @@ class Distillation:
         self.rules: list[CropRule] = []
         self.bindings: list[TeacherBinding] = []
         for teacher, recipe in zip(teachers, recipes, strict=True):
-            names = [k for k in teacher.taught(recipe.keypoints) if k in skeleton.index]
+            names = [k for k in teacher.teachable(recipe.keypoints) if k in skeleton.index]
             if teacher.crop == student:
                 view = 0
             else:
@@ -201,14 +201,14 @@ class Distillation:
                 )
             )
 
-    def seen(self, batch: Mapping[str, Tensor], bins: tuple[int, int]) -> list[TeacherTargets]:
-        """What every teacher says about a batch of `data.PersonCrops`; bins: (Bx, By) of the student."""
-        return [self._seen(binding, batch, bins) for binding in self.bindings]
+    def targets(self, batch: Mapping[str, Tensor], bins: tuple[int, int]) -> list[TeacherTargets]:
+        """Every teacher's targets for a batch of `data.PersonCrops`; bins: (Bx, By) of the student."""
+        return [self._targets(binding, batch, bins) for binding in self.bindings]
 
     @torch.no_grad()
-    def _seen(self, binding: TeacherBinding, batch: Mapping[str, Tensor], bins: tuple[int, int]) -> TeacherTargets:
+    def _targets(self, binding: TeacherBinding, batch: Mapping[str, Tensor], bins: tuple[int, int]) -> TeacherTargets:
         teacher = binding.teacher
-        *potentials, score = binding.ask(batch)
+        *potentials, score = binding.log_potentials(batch)
         ratio = self.criterion.split_ratio
         # The same crop and the same bins: nothing to carry over, not even a rounding error.
         same = not binding.view and not any(teacher.pixel_offset)
@@ -236,24 +236,24 @@ class Distillation:
 
     def terms(self, x: Tensor, y: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Per teacher its divergence from the student, not yet weighted; x, y: (N, K, Bx), (N, K, By) logits."""
-        taught = self.seen(batch, (x.shape[-1], y.shape[-1]))
+        found = self.targets(batch, (x.shape[-1], y.shape[-1]))
         return {
-            said.name: self._term(binding.temperature, said, (x, y), batch["labelled"])
-            for binding, said in zip(self.bindings, taught, strict=True)
+            targets.name: self._term(binding.temperature, targets, (x, y), batch["labelled"])
+            for binding, targets in zip(self.bindings, found, strict=True)
         }
 
     def _term(
-        self, temperature: float, said: TeacherTargets, logits: tuple[Tensor, Tensor], labelled: Tensor
+        self, temperature: float, targets: TeacherTargets, logits: tuple[Tensor, Tensor], labelled: Tensor
     ) -> Tensor:
-        where = said.inside
+        where = targets.inside
         if self.distil.where == "unlabelled":
-            where = where & ~labelled[:, said.columns]
+            where = where & ~labelled[:, targets.columns]
         mmpose = self.criterion.form == "mmpose"
         total = logits[0].new_zeros(())
-        for axis, target in zip(logits, (said.x, said.y), strict=True):
-            rows = divergence(axis[:, said.columns][where], target[where], self.criterion.beta / temperature)
+        for axis, target in zip(logits, (targets.x, targets.y), strict=True):
+            rows = divergence(axis[:, targets.columns][where], target[where], self.criterion.beta / temperature)
             if self.distil.confidence == "peak":
-                rows = rows * said.confidence[where]
+                rows = rows * targets.confidence[where]
             total = total + rows.sum() / (target.shape[-1] if mmpose else 1)
         total = total * temperature**2
         if mmpose:

@@ -69,7 +69,7 @@ class Teacher:
     network: Network
     identity: Mapping[str, str]
 
-    def taught(self, chosen: Sequence[str] = ()) -> tuple[str, ...]:
+    def teachable(self, chosen: Sequence[str] = ()) -> tuple[str, ...]:
         """Those of its keypoints it may teach; `chosen`: the recipe's, all where it names none."""
         return tuple(k for k in self.keypoints if not chosen or k in chosen)
 
@@ -132,7 +132,7 @@ def _check_keypoints(teacher: Teacher, entry: TeacherRecipe, skeleton: Skeleton,
     if unknown:
         has = f"it has: {', '.join(teacher.keypoints)}"
         raise InputError.single(*place, f"teacher {teacher.name} has no {', '.join(unknown)}", has)
-    if not any(k in skeleton.index for k in teacher.taught(entry.keypoints)):
+    if not any(k in skeleton.index for k in teacher.teachable(entry.keypoints)):
         raise InputError.single(*place, f"teacher {teacher.name} has no keypoint of the student's ({skeleton.name})")
 
 
@@ -196,7 +196,6 @@ def _from_run(entry: TeacherRecipe, amp: bool, device: torch.device) -> Teacher:
     card = read_card(find_card(folder))
     own = read_recipe(folder / "recipe.toml")
     config: dict[str, Any] = model_config(own, len(card.keypoints))
-    del config["type"]
     config["amp"] = "bf16" if amp else None
     student = Student(**config)
     weights = folder / "student.pth"
@@ -245,10 +244,10 @@ def _from_onnx(entry: TeacherRecipe, threads: int | None, device: torch.device) 
         crops = np.ascontiguousarray(image.cpu().numpy()[..., ::-1])
         raw = predictor.raw(predictor.tensor(crops))
         if isinstance(output, HeatmapOutput):
-            said = heatmap_potentials(raw[0])
+            outputs = heatmap_potentials(raw[0])
         else:
-            said = tuple(np.float32(output.beta) * axis for axis in raw)
-        return tuple(torch.from_numpy(array).to(device) for array in said)
+            outputs = tuple(np.float32(output.beta) * axis for axis in raw)
+        return tuple(torch.from_numpy(array).to(device) for array in outputs)
 
     return Teacher(
         name=entry.name,

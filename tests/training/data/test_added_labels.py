@@ -26,7 +26,7 @@ from annotext.training.data.sets import read_sets  # noqa: E402
 from annotext.training.model.loss import ConditionalSimCCLoss  # noqa: E402
 from annotext.training.preflight.report import SetFacts, origin_lines  # noqa: E402
 from annotext.training.run.folder import recipe_hash  # noqa: E402
-from annotext.training.run.validation import read_validation  # noqa: E402
+from annotext.training.data.validation_sets import read_validation  # noqa: E402
 
 KL = {"form": "kl", "beta": 1.0, "sigma": (2.5, 2.5), "split_ratio": 0.5}
 MMPOSE = {"form": "mmpose", "beta": 10.0, "sigma": (2.45, 2.83), "split_ratio": 2.0}
@@ -149,7 +149,7 @@ def test_scored_is_also_what_was_added_unseen_and_has_a_calibrated_score(extende
     assert labels.weight[0, 17:].tolist() == [1.0, 1.0, 1.0, 0.0]
 
 
-def test_human_labels_count_fully_whatever_is_said_of_the_added(extended: Path) -> None:
+def test_human_labels_count_fully_whatever_was_added(extended: Path) -> None:
     plain = read_annotations(extended / "coco.json").poses
     for added in ("none", "reviewed", "scored"):
         labels = labels_of(read_annotations(extended / "extended.json"), added)
@@ -216,8 +216,8 @@ def test_what_makes_no_sense_is_refused_at_its_place_in_the_recipe(
     (extended / "uncalibrated.json").write_text(json.dumps(document))
     with pytest.raises(InputError) as error:
         read_sets(recipe(extended, **given), {}, "r.toml")
-    [said] = error.value.problems
-    assert said.pointer == place and problem in said.problem
+    [found] = error.value.problems
+    assert found.pointer == place and problem in found.problem
 
 
 def test_a_recipe_asks_no_least_score_of_points_that_have_none() -> None:
@@ -274,8 +274,8 @@ def test_weights_elsewhere_than_at_labels_are_refused(extended: Path) -> None:
 def test_a_set_is_validated_by_human_and_reviewed_points_only(extended: Path) -> None:
     asked = recipe(extended, "reviewed")
     entry = ValidationRecipe("v", "union21", "extended.json", "images", "oks", str(extended))
-    [judged] = read_validation(replace(asked, validation=(entry,)), {}, "r.toml")
-    assert judged.truth.labelled[:, UNION21.indices(ADDED)].sum(axis=0).tolist() == [1, 1, 1, 0]
+    [found] = read_validation(replace(asked, validation=(entry,)), {}, "r.toml")
+    assert found.truth.labelled[:, UNION21.indices(ADDED)].sum(axis=0).tolist() == [1, 1, 1, 0]
 
 
 def test_the_preflight_says_where_labels_come_from(extended: Path) -> None:

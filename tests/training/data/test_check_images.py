@@ -58,12 +58,12 @@ def test_every_bad_picture_of_every_set_is_named_after_the_counts(tmp_path: Path
     cv2.imwrite(str(tmp_path / "b" / "2.jpg"), np.zeros((30, 20, 3), np.uint8))
     with pytest.raises(InputError) as caught:
         check(a, b)
-    said = [(p.path, p.pointer, p.problem) for p in caught.value.problems]
-    assert said[:2] == [
+    found = [(p.path, p.pointer, p.problem) for p in caught.value.problems]
+    assert found[:2] == [
         ("r.toml", "data[0].images", "2 of 6 images cannot be used"),
         ("r.toml", "data[0].images", "1 of 3 images cannot be used"),
     ]
-    assert said[2:] == [
+    assert found[2:] == [
         (
             str(tmp_path / "a/1.jpg"),
             "data set coco, annotation 101",

@@ -1,4 +1,4 @@
-"""Before the first step: nothing is disturbed, nothing but two files is written, and what is wrong is said."""
+"""Before the first step: nothing is disturbed, nothing but two files is written, and what is wrong is reported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,11 +25,11 @@ from annotext.formats.files.recipe import DistilRecipe, Recipe, TeacherRecipe, f
 from annotext.training.data.augment import CropRule  # noqa: E402
 from annotext.training.data.samples import MixedBatches, PersonCrops, collate  # noqa: E402
 from annotext.training.data.sets import TrainingData, read_sets  # noqa: E402
-from annotext.training.model.config import runner_config  # noqa: E402
 from annotext.training.model.loss import ConditionalSimCCLoss  # noqa: E402
 from annotext.training.preflight.preflight import preflight  # noqa: E402
 from annotext.training.preflight.teachers import agreement, predict_teacher  # noqa: E402
-from annotext.training.run.prepare import build_student  # noqa: E402
+from annotext.training.run.prepare import RunRequest, build_student  # noqa: E402
+from annotext.training.run.step import Objective  # noqa: E402
 from annotext.training.run.train import dry_run, train  # noqa: E402
 from annotext.training.teachers.distil import Distillation  # noqa: E402
 from annotext.training.teachers.teacher import Teacher  # noqa: E402
@@ -61,6 +62,10 @@ def tiny(**changes: object) -> Recipe:
     )
 
 
+def asked(people: Path, folder: Path, **options: Any) -> RunRequest:
+    return RunRequest(tiny(), folder, "r.toml", roots(people), device="cpu", **options)
+
+
 class KnowsTheTruth:
     """A teacher's network that knows `batches` and answers with their labels, moved by `shift` image pixels."""
 
@@ -80,7 +85,7 @@ class KnowsTheTruth:
         )
 
 
-def taught(
+def teaching(
     recipe: Recipe, shift: tuple[float, float] = (0, 0), keypoints: tuple[str, ...] = COCO17.keypoints, **rule: object
 ) -> tuple[Distillation, KnowsTheTruth]:
     """One teacher that knows the truth, seen through its own crop rule if `rule` says one."""
@@ -116,16 +121,13 @@ def looked_at(people: Path, recipe: Recipe, distillation: Distillation | None = 
     """A preflight, and the student it was made with."""
     data = data or read_sets(recipe, roots(people), "r.toml")
     crops, batches = samples(recipe, data, distillation)
-    config = runner_config(recipe, keypoints=len(data.skeleton), people=data.people)
-    student = build_student(config, recipe, "r.toml")
-    student.distillation = distillation
+    student = build_student(recipe, len(data.skeleton), "r.toml")
     result = preflight(
         recipe,
         Path("run"),
         data=data,
         checked={},
-        student=student,
-        config=config,
+        objective=Objective(student, distillation),
         crops=crops,
         batches=batches,
         device=torch.device("cpu"),
@@ -140,9 +142,8 @@ def codes(result) -> list[str]:
 
 def test_weights_and_chance_are_as_if_no_preflight_had_been(people: Path) -> None:
     recipe = tiny()
-    config = runner_config(recipe, keypoints=21, people=80)
     torch.manual_seed(0)
-    untouched = build_student(config, recipe, "r.toml")
+    untouched = build_student(recipe, 21, "r.toml")
     expected = torch.rand(3)
     _, student = looked_at(people, recipe)
     # build_student seeds, so the next draws are known.
@@ -153,20 +154,19 @@ def test_weights_and_chance_are_as_if_no_preflight_had_been(people: Path) -> Non
 
 @pytest.mark.slow
 def test_a_run_after_a_thorough_dry_run_has_the_same_losses(people: Path, tmp_path: Path) -> None:
-    given = {"source": "r.toml", "roots": roots(people), "device": "cpu", "console": QUIET}
-    dry_run(tiny(), tmp_path / "a", **given)
-    train(tiny(), tmp_path / "a", **given)
-    train(tiny(), tmp_path / "b", **given, check_images="none")
+    dry_run(asked(people, tmp_path / "a"), console=QUIET)
+    train(asked(people, tmp_path / "a"), console=QUIET)
+    train(asked(people, tmp_path / "b", check_images="none"), console=QUIET)
     assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
 
 
 def test_a_dry_run_writes_two_files_and_leaves_the_folder_free(people: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    report = dry_run(tiny(), run, source="r.toml", roots=roots(people), device="cpu", console=QUIET)
+    report = dry_run(asked(people, run), console=QUIET)
     assert {p.name for p in run.iterdir()} == {"preflight.png", "preflight.json"}
     assert json.loads((run / "preflight.json").read_text()) == report.to_dict()
     assert cv2.imread(str(run / "preflight.png")) is not None
-    dry_run(tiny(), run, source="r.toml", roots=roots(people), device="cpu", console=QUIET)
+    dry_run(asked(people, run), console=QUIET)
 
 
 def test_a_dry_run_into_a_finished_run_is_refused_as_the_run_itself_would_be(people: Path, tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_a_dry_run_into_a_finished_run_is_refused_as_the_run_itself_would_be(peo
 
     write_recipe(tiny(), tmp_path / "recipe.toml")
     with pytest.raises(InputError, match="holds a run"):
-        dry_run(tiny(), tmp_path, source="r.toml", roots=roots(people), device="cpu", console=QUIET)
-    dry_run(tiny(), tmp_path, source="r.toml", roots=roots(people), device="cpu", force=True, console=QUIET)
+        dry_run(asked(people, tmp_path), console=QUIET)
+    dry_run(asked(people, tmp_path, force=True), console=QUIET)
     assert (tmp_path / "recipe.toml").is_file()
 
 
@@ -195,7 +195,7 @@ def test_a_run_is_not_replaced_by_one_with_a_bad_picture(people: Path, tmp_path:
     recipe = tiny()
     recipe = replace(recipe, data=(replace(recipe.data[0], images=str(copied)), recipe.data[1]))
     with pytest.raises(InputError) as caught:
-        train(recipe, tmp_path / "run", source="r.toml", roots=roots(people), device="cpu", force=True, console=QUIET)
+        train(replace(asked(people, tmp_path / "run", force=True), recipe=recipe), console=QUIET)
     assert [p.path for p in caught.value.problems] == ["r.toml", str(broken)]
     assert (tmp_path / "run" / "student.onnx").read_bytes() == b"hours of work"
 
@@ -203,22 +203,22 @@ def test_a_run_is_not_replaced_by_one_with_a_bad_picture(people: Path, tmp_path:
 @pytest.mark.parametrize("rule", [{}, {"input_wh": (128, 128), "expand": 1.4, "fit": "letterbox"}], ids=["same", "own"])
 def test_a_teacher_that_knows_the_truth_is_where_the_labels_are_whatever_its_crop(people: Path, rule: dict) -> None:
     recipe = tiny()
-    distillation, network = taught(recipe, **rule)
+    distillation, network = teaching(recipe, **rule)
     data = read_sets(recipe, roots(people), "r.toml")
     crops, batches = samples(recipe, data, distillation)
     network.batches = first_two(crops, batches)
-    heard = predict_teacher(distillation, 0, network.batches[0])
-    away = heard.away[np.isfinite(heard.away).all(axis=-1)]
+    found = predict_teacher(distillation, 0, network.batches[0])
+    away = found.away[np.isfinite(found.away).all(axis=-1)]
     assert len(away) > 100
     # A parabola through three bins of a Gaussian is exact up to float32.
     assert np.quantile(np.abs(away), 0.95) < 0.05
-    whole = agreement(heard.away, "all", recipe.loss.sigma)
+    whole = agreement(found.away, "all", recipe.loss.sigma)
     assert whole is not None and whole.within > 0.95
 
 
 def test_a_teacher_that_counts_pixels_from_one_is_found_out_and_the_correction_named(people: Path) -> None:
     recipe = tiny()
-    distillation, network = taught(recipe, shift=(1.0, 1.0))
+    distillation, network = teaching(recipe, shift=(1.0, 1.0))
     data = read_sets(recipe, roots(people), "r.toml")
     crops, batches = samples(recipe, data, distillation)
     network.batches = first_two(crops, batches)
@@ -227,7 +227,7 @@ def test_a_teacher_that_counts_pixels_from_one_is_found_out_and_the_correction_n
     assert teacher.offset is not None
     assert np.allclose(teacher.offset.xy, 1.0, atol=0.1)
     finding = next(f for f in result.report.findings if f.code == "teacher-shifted")
-    assert "first pixel is 1" in finding.text and "pixel_offset = [-1.0, -1.0]" in finding.suggestion
+    assert "first pixel is 1" in finding.message and "pixel_offset = [-1.0, -1.0]" in finding.suggestion
 
 
 def test_keypoints_nobody_labels_or_teaches_and_lopsided_labels_are_findings(people: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_keypoint_a_teacher_teaches_needs_no_labels(people: Path) -> None:
         described["labelled"].update(dict.fromkeys(UNION21.keypoints, 500))
         described["labelled"].update(nose=0)
     assert codes(looked_at(people, recipe, data=data)[0]) == ["keypoint-unlabelled"]
-    distillation, network = taught(recipe)
+    distillation, network = teaching(recipe)
     crops, batches = samples(recipe, data, distillation)
     network.batches = first_two(crops, batches)
     result, _ = looked_at(people, recipe, distillation, data)
@@ -262,7 +262,7 @@ def test_a_keypoint_a_teacher_teaches_needs_no_labels(people: Path) -> None:
 def test_a_teacher_with_left_and_right_exchanged_is_found_out(people: Path) -> None:
     recipe = tiny()
     crossed = tuple(COCO17.keypoints[i] for i in COCO17.flip_index)
-    distillation, network = taught(recipe)
+    distillation, network = teaching(recipe)
     network.columns = UNION21.indices(crossed)
     data = read_sets(recipe, roots(people), "r.toml")
     crops, batches = samples(recipe, data, distillation)
@@ -282,6 +282,6 @@ def test_the_commands_dry_run_prints_a_report_and_json(people: Path, run_cli: Cl
     assert done.returncode == 0 and "mmengine" not in done.stderr
     for part in ("labelled", "head_top", "steps of about", "preflight.png", "few"):
         assert part in done.stdout
-    asked = run_cli(*given, "--json", "--check-images", "none", cwd=tmp_path)
-    assert json.loads(asked.stdout)["data"][0]["checked"] == 0
+    printed = run_cli(*given, "--json", "--check-images", "none", cwd=tmp_path)
+    assert json.loads(printed.stdout)["data"][0]["checked"] == 0
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"preflight.png", "preflight.json"}

@@ -11,7 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from annotext.core.errors import InputError  # noqa: E402
-from annotext.training.run.checkpoints import fill, initialise, last_checkpoint, load_checkpoint, save_checkpoint  # noqa: E402
+from annotext.training.run.checkpoints import fill, initialise, load_checkpoint, save_checkpoint  # noqa: E402
+from annotext.training.run.folder import last_checkpoint  # noqa: E402
 
 
 class Intruder:
@@ -57,22 +58,22 @@ def test_everything_that_is_not_loaded_is_named_and_the_flag_that_would(tmp_path
         assert name in str(caught.value)
 
 
-def test_only_the_file_that_is_named_is_unpickled_and_it_is_said(tmp_path: Path) -> None:
+def test_only_the_file_that_is_named_is_unpickled_and_a_note_names_it(tmp_path: Path) -> None:
     for name in ("named.pth", "other.pth"):
         torch.save({"state_dict": {"a": torch.ones(1)}, "extra": OptimiserState()}, tmp_path / name)
-    said: list[str] = []
-    state = load_checkpoint(tmp_path / "named.pth", unpickle=[tmp_path / "named.pth"], note=said.append)
+    notes: list[str] = []
+    state = load_checkpoint(tmp_path / "named.pth", unpickle=[tmp_path / "named.pth"], note=notes.append)
     assert isinstance(state["extra"], OptimiserState)
-    assert len(said) == 1 and "named.pth" in said[0] and "OptimiserState" in said[0]
+    assert len(notes) == 1 and "named.pth" in notes[0] and "OptimiserState" in notes[0]
     with pytest.raises(InputError, match=r"other\.pth: holds more than weights"):
-        load_checkpoint(tmp_path / "other.pth", unpickle=[tmp_path / "named.pth"], note=said.append)
+        load_checkpoint(tmp_path / "other.pth", unpickle=[tmp_path / "named.pth"], note=notes.append)
 
 
 def test_a_file_that_needs_no_unpickling_is_read_safely_though_it_is_allowed(tmp_path: Path) -> None:
     torch.save({"a": torch.ones(1)}, tmp_path / "plain.pth")
-    said: list[str] = []
-    load_checkpoint(tmp_path / "plain.pth", unpickle=[tmp_path / "plain.pth"], note=said.append)
-    assert said == []
+    notes: list[str] = []
+    load_checkpoint(tmp_path / "plain.pth", unpickle=[tmp_path / "plain.pth"], note=notes.append)
+    assert notes == []
 
 
 def test_getattr_is_only_given_to_the_log_history(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ pytest.importorskip("torch")
 from rich.console import Console
 
 from annotext.training.run.curves import Curves, drawing, picture, table, write_curves
-from annotext.training.run.validation import read_lines
+from annotext.training.run.folder import StepLines
 
 
 def metrics(steps: int, **parts: float) -> list[dict[str, Any]]:
@@ -70,37 +69,19 @@ def test_curves_of_a_run_in_its_first_steps_are_an_empty_table(tmp_path: Path) -
 
 def test_a_line_that_a_killed_run_did_not_finish_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 20, "loss": 1.0}\n{"step": 40, "lo')
-    assert read_lines(tmp_path / "metrics.jsonl") == [{"step": 20, "loss": 1.0}]
-
-
-class _Run:
-    """As much of a Runner as the hook looks at."""
-
-    def __init__(self, done: int) -> None:
-        self.iter = done
-        self.train_loop = type("Loop", (), {"failed": False})
-
-
-class _Metrics:
-    def __init__(self) -> None:
-        self.last: dict[str, float] = {}
+    assert StepLines(tmp_path / "metrics.jsonl").read() == [{"step": 20, "loss": 1.0}]
 
 
 def trained(folder: Path, begin: int, end: int) -> None:
     """Steps begin + 1 to end of a run that measures itself every 20 steps."""
-    said = _Metrics()
-    hook = Curves(folder, said, None, title="t", console=Console(quiet=True))
-    run = _Run(begin)
-    hook.before_train(run)
-    hook.before_train_epoch(run)
-    for done in range(begin, end):
-        run.iter = done
-        if (done + 1) % 20 == 0:
-            said.last = {"step": done + 1, "samples": 8.0, "lr": 1e-3, "loss": float(done + 1)}
-            with (folder / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(said.last) + "\n")
-        hook.after_train_iter(run, batch_idx=done)
-    hook.after_train(run)
+    lines, curves = StepLines(folder / "metrics.jsonl"), Curves(folder, title="t", console=Console(quiet=True))
+    curves.start(begin)
+    for step in range(begin + 1, end + 1):
+        if step % 20 == 0:
+            line = {"step": step, "samples": 8.0, "lr": 1e-3, "loss": float(step)}
+            lines.append(line)
+            curves.add_metrics(line)
+    curves.close(whole=True)
 
 
 def test_a_resumed_run_goes_on_in_the_same_events_without_doubles(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Ended:
 
     @property
     def errors(self) -> list[str]:
-        """What annotext says; torchrun adds a summary of its own."""
+        """annotext's own; torchrun adds a summary of its own."""
         return [line for line in self.err.splitlines() if line.startswith("error: ")]
 
 
@@ -65,7 +65,7 @@ def small(place: Path, *, batch: int = 8, steps: int = 2) -> Recipe:
     """A nano of few channels, with a teacher and a validation set."""
     demo = read_recipe(find_recipe("demo"))
     data = tuple(replace(d, root=str(place / "people" / d.name), min_keypoints=1) for d in demo.data)
-    judged = ValidationRecipe(
+    held_out = ValidationRecipe(
         name="val", skeleton="coco17", root=data[0].root, annotations="annotations.json", images="images", metric="oks"
     )
     return replace(
@@ -74,7 +74,7 @@ def small(place: Path, *, batch: int = 8, steps: int = 2) -> Recipe:
         data=data,
         teacher=(TeacherRecipe(name="dots", source=str(place / "dots" / "dots.json"), weight=0.5),),
         distil=DistilRecipe(),
-        validation=(judged,),
+        validation=(held_out,),
         schedule=replace(demo.schedule, batch=batch, samples=batch * steps, warmup=1),
         runtime=replace(demo.runtime, workers=0, threads=1, checkpoint_every=1, amp="none"),
     )
@@ -120,12 +120,11 @@ def one(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run in this process."""
     from rich.console import Console
 
-    from annotext.evaluation.validation import judge
+    from annotext.training.run.prepare import RunRequest
     from annotext.training.run.train import train
 
     folder = tmp_path_factory.mktemp("one") / "run"
-    quiet = Console(quiet=True)
-    train(small(place), folder, source="r.toml", roots={}, judge=judge, device="cpu", console=quiet)
+    train(RunRequest(small(place), folder, "r.toml", device="cpu"), console=Console(quiet=True))
     return folder
 
 

@@ -52,35 +52,33 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recipe(place: Path) -> Recipe:
-    from annotext.training.model.config import runner_config
     from annotext.training.run.prepare import build_student
 
     demo = read_recipe(find_recipe("demo"))
     data = tuple(replace(d, root=str(place / "people" / d.name), min_keypoints=1) for d in demo.data)
-    judged = ValidationRecipe(
+    held_out = ValidationRecipe(
         name="val", skeleton="coco17", root=data[0].root, annotations="annotations.json", images="images", metric="oks"
     )
     small = replace(
         demo,
         student=replace(demo.student, channels=(8, 16, 24), blocks=(0, 1, 1)),
         data=data,
-        validation=(judged,),
+        validation=(held_out,),
         optim=replace(demo.optim, ema=0.01, clip=1.0),
         schedule=replace(demo.schedule, batch=8, samples=8 * STEPS, warmup=10, validate_every=STEPS // 2),
         runtime=replace(demo.runtime, workers=0, threads=1, checkpoint_every=2, amp="bf16"),
     )
-    begun = build_student(runner_config(small, keypoints=21, people=24), replace(small, seed=9), "r.toml")
+    begun = build_student(replace(small, seed=9), 21, "r.toml")
     torch.save({"state_dict": begun.state_dict()}, place / "init.pth")
     return replace(small, student=replace(small.student, init=str(place / "init.pth")))
 
 
 def run(recipe: Recipe, folder: Path, **options: object) -> None:
     """In this process."""
-    from annotext.evaluation.validation import judge
+    from annotext.training.run.prepare import RunRequest
     from annotext.training.run.train import train
 
-    quiet = Console(quiet=True)
-    train(recipe, folder, source="r.toml", roots={}, judge=judge, device="cpu", console=quiet, **options)
+    train(RunRequest(recipe, folder, "r.toml", device="cpu", **options), console=Console(quiet=True))
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +258,8 @@ def test_a_file_that_cannot_be_written_is_one_message(recipe: Recipe, whole: Pat
 
 
 def test_a_checkpoint_that_outgrows_the_disk_leaves_the_earlier_ones(tmp_path: Path) -> None:
-    from annotext.training.run.checkpoints import last_checkpoint, save_checkpoint
+    from annotext.training.run.checkpoints import save_checkpoint
+    from annotext.training.run.folder import last_checkpoint
 
     save_checkpoint({"weights": torch.zeros(10)}, tmp_path, 1)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -275,15 +274,14 @@ def test_a_checkpoint_that_outgrows_the_disk_leaves_the_earlier_ones(tmp_path: P
 
 
 def test_a_line_that_outgrows_the_disk_is_one_message(tmp_path: Path) -> None:
-    from annotext.training.run.files import writing
+    from annotext.training.run.folder import StepLines
 
     path = tmp_path / "metrics.jsonl"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-        said = pytest.raises(AnnotextError, match=r"metrics\.jsonl: cannot be written \(File too large\)")
-        with said, writing(path), path.open("a") as file:
-            file.write("x" * 200)
+        with pytest.raises(AnnotextError, match=r"metrics\.jsonl: cannot be written \(File too large\)"):
+            StepLines(path).append({"step": 20, "text": "x" * 200})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
@@ -294,15 +292,15 @@ def test_a_run_is_not_replaced_by_one_that_cannot_begin_with_its_weights(
 ) -> None:
     if content == "text":
         (tmp_path / "init.pth").write_text("not weights")
-        said = "is text, no checkpoint of torch"
+        problem = "is text, no checkpoint of torch"
     else:
         torch.save({"state_dict": {"backbone.stem.conv.weight": torch.zeros(4, 3, 3, 3)}}, tmp_path / "init.pth")
-        said = "these are not the backbone's weights"
+        problem = "these are not the backbone's weights"
     folder = tmp_path / "run"
     folder.mkdir()
     write_recipe(recipe, folder / "recipe.toml")
     (folder / "student.onnx").write_bytes(b"hours of work")
     wrong = replace(recipe, student=replace(recipe.student, init=str(tmp_path / "init.pth")))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=problem):
         run(wrong, folder, force=True)
     assert (folder / "student.onnx").read_bytes() == b"hours of work"

@@ -47,13 +47,15 @@ def tiny(steps: int = 6, **schedule: object) -> Recipe:
 
 
 def run(recipe: Recipe, folder: Path, people: Path, **options: object):
+    from annotext.training.run.prepare import RunRequest
     from annotext.training.run.train import train
 
-    return train(recipe, folder, source="r.toml", roots=roots(people), device="cpu", console=QUIET, **options)
+    return train(RunRequest(recipe, folder, "r.toml", roots(people), device="cpu", **options), console=QUIET)
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
-    from annotext.training.run.checkpoints import last_checkpoint, load_checkpoint
+    from annotext.training.run.checkpoints import load_checkpoint
+    from annotext.training.run.folder import last_checkpoint
 
     path = last_checkpoint(folder / "checkpoints")
     assert path is not None
@@ -193,10 +195,10 @@ def test_a_missing_data_set_is_named_by_its_recipe_field(tmp_path: Path) -> None
 
     with pytest.raises(InputError) as caught:
         read_sets(tiny(), {"coco": tmp_path}, "r.toml")
-    said = [str(p) for p in caught.value.problems]
-    assert said[0].startswith(f"r.toml: data[0].annotations: {tmp_path}/annotations.json does not exist")
-    assert "hint: --data coco=FOLDER" in said[0]
-    assert {p.split(": ")[1] for p in said} == {f"data[{i}].{f}" for i in (0, 1) for f in ("annotations", "images")}
+    problems = [str(p) for p in caught.value.problems]
+    assert problems[0].startswith(f"r.toml: data[0].annotations: {tmp_path}/annotations.json does not exist")
+    assert "hint: --data coco=FOLDER" in problems[0]
+    assert {p.split(": ")[1] for p in problems} == {f"data[{i}].{f}" for i in (0, 1) for f in ("annotations", "images")}
 
 
 def test_a_folder_for_an_unknown_data_set_is_refused(tmp_path: Path) -> None:

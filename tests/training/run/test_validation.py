@@ -1,8 +1,9 @@
-"""Validation during training: who is asked, that it leaves no trace and tells what the export does, what is kept."""
+"""Validation during training: its people, that it leaves no trace, that its figures are the export's, what is kept."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ import torch
 from rich.console import Console
 
 from annotext.core.errors import InputError
-from annotext.core.predictions import Predictions
 from annotext.core.skeletons import UNION21
-from annotext.evaluation.files import read_evaluation
+from annotext.evaluation.files import OKS_FIGURES, SHARES, EvaluatedSet, Figures, read_evaluation
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.recipe import Recipe, ValidationRecipe, find_recipe, read_recipe
-from annotext.training.run.validation import SetEvaluation, ValidationSet, evaluated, read_people, read_validation
+from annotext.training.data.validation_sets import read_people, read_validation
+from annotext.training.run.prepare import RunRequest, build_student
+from annotext.training.run.train import train
+from annotext.training.run.validation import Evaluator, Validation, evaluated
 
 QUIET = Console(quiet=True)
 COCO = ValidationRecipe("coco", "coco17", "annotations.json", "images", "ap")
@@ -55,34 +58,12 @@ def roots(people: Path) -> dict[str, Path]:
 
 
 def run(recipe: Recipe, folder: Path, people: Path, **options: Any):
-    from annotext.evaluation.validation import judge
-    from annotext.training.run.train import train
-
-    options = {"judge": judge, "roots": roots(people), **options}
-    return train(recipe, folder, source="r.toml", device="cpu", console=QUIET, **options)
+    options = {"roots": roots(people), **options}
+    return train(RunRequest(recipe, folder, "r.toml", device="cpu", **options), console=QUIET)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
-
-
-class Scripted:
-    """A judge that gives the next of `values` for every set it is shown, and remembers the answers."""
-
-    def __init__(self, *values: float) -> None:
-        self.values, self.answers = list(values), list[Predictions]()
-
-    def __call__(self, people: ValidationSet, predictions: Predictions) -> SetEvaluation:
-        self.answers.append(predictions)
-        value = self.values.pop(0)
-        every = {
-            "missing": [],
-            "oks": {"AP": value, "mean": value},
-            "pckh@0.5": None,
-            "pckh@0.1": None,
-            "pck@0.2": None,
-        }
-        return SetEvaluation(value, None, {"all": every, "shared": None})
 
 
 # Reading.
@@ -95,11 +76,11 @@ def refused(recipe: Recipe, given: dict[str, Path]) -> list[str]:
 
 
 def test_a_missing_set_is_named_beside_the_missing_data(people: Path, tmp_path: Path) -> None:
-    said = refused(tiny(replace(MPII, name="val", root=str(tmp_path))), {"coco": people / "coco", "mpii": tmp_path})
-    assert {s.split(": ")[1] for s in said} == {
+    problems = refused(tiny(replace(MPII, name="val", root=str(tmp_path))), {"coco": people / "coco", "mpii": tmp_path})
+    assert {p.split(": ")[1] for p in problems} == {
         f"{place}.{field}" for place in ("data[1]", "validation[0]") for field in ("annotations", "images")
     }
-    assert any("hint: --data val=FOLDER says where this data set is" in s for s in said)
+    assert any("hint: --data val=FOLDER says where this data set is" in p for p in problems)
 
 
 def test_every_other_fault_of_a_set_is_named_by_its_field(people: Path, tmp_path: Path) -> None:
@@ -110,7 +91,7 @@ def test_every_other_fault_of_a_set_is_named_by_its_field(people: Path, tmp_path
     (tmp_path / "annotations.json").write_text(json.dumps(document))
     (tmp_path / "images").mkdir()
     here = str(people / "coco")
-    said = refused(
+    problems = refused(
         tiny(
             replace(COCO, name="skeleton", root=here, skeleton="mpii16"),
             replace(COCO, name="nobody", root=str(tmp_path)),
@@ -120,25 +101,30 @@ def test_every_other_fault_of_a_set_is_named_by_its_field(people: Path, tmp_path
         ),
         roots(people),
     )
-    assert "r.toml: validation[0].skeleton: " in said[0] and "pelvis, thorax, upper_neck, head_top missing" in said[0]
-    assert said[1].startswith("r.toml: validation[1].annotations: nobody in ")
-    assert said[2].startswith("r.toml: validation[2].images: ") and "images are not in" in said[2]
-    assert said[3].startswith(f"r.toml: validation[3].head_sizes: {here}/heads.mat does not exist")
-    assert said[4].startswith("r.toml: validation[4].metric: pckh needs head boxes, and nobody has one\n  hint: head_s")
-    assert len(said) == 5
+    assert (
+        "r.toml: validation[0].skeleton: " in problems[0]
+        and "pelvis, thorax, upper_neck, head_top missing" in problems[0]
+    )
+    assert problems[1].startswith("r.toml: validation[1].annotations: nobody in ")
+    assert problems[2].startswith("r.toml: validation[2].images: ") and "images are not in" in problems[2]
+    assert problems[3].startswith(f"r.toml: validation[3].head_sizes: {here}/heads.mat does not exist")
+    assert problems[4].startswith(
+        "r.toml: validation[4].metric: pckh needs head boxes, and nobody has one\n  hint: head_s"
+    )
+    assert len(problems) == 5
 
 
 def test_ap_needs_areas(people: Path) -> None:
-    said = refused(tiny(replace(MPII, metric="ap")), roots(people))
-    assert said == [
+    problems = refused(tiny(replace(MPII, metric="ap")), roots(people))
+    assert problems == [
         "r.toml: validation[0].metric: ap needs areas, and nobody has one\n"
         "  hint: MPII files have none: take pckh or pck"
     ]
 
 
 def test_an_unknown_skeleton_of_a_set_is_refused(people: Path) -> None:
-    said = refused(tiny(replace(COCO, skeleton="coco18")), roots(people))
-    assert len(said) == 1 and said[0].startswith("r.toml: validation[0].skeleton: unknown skeleton 'coco18'")
+    problems = refused(tiny(replace(COCO, skeleton="coco18")), roots(people))
+    assert len(problems) == 1 and problems[0].startswith("r.toml: validation[0].skeleton: unknown skeleton 'coco18'")
 
 
 def test_a_folder_is_for_the_data_and_the_validation_set_of_its_name(people: Path) -> None:
@@ -180,15 +166,11 @@ def test_the_shared_keypoints_are_those_of_all_skeletons(people: Path) -> None:
     assert read_validation(alone, {"coco": people / "coco"}, "r.toml")[0].shared is None
 
 
-# Examining.
+# Evaluating.
 
 
-def test_examining_leaves_weights_modes_and_chance_as_they_were() -> None:
-    from annotext.training.model.config import runner_config
-    from annotext.training.run.prepare import build_student
-
-    recipe = tiny()
-    student = build_student(runner_config(recipe, keypoints=21, people=10), recipe, "r.toml")
+def test_an_evaluation_leaves_weights_modes_and_chance_as_they_were() -> None:
+    student = build_student(tiny(), 21, "r.toml")
     student.train()
     student.head.eval()
     before = {k: v.clone() for k, v in student.state_dict().items()}
@@ -229,15 +211,15 @@ def test_the_figures_are_those_of_evaluate_on_the_exported_model(people: Path, t
     found = read_evaluation(tmp_path / "run" / "evaluation.json")
     assert found.student_sha256 == trained.export.sha256
     predictor = load_predictor(tmp_path / "run")
-    for judged, file in zip(found.sets, ("coco/annotations", "mpii/annotations", "coco/truth"), strict=True):
+    for one, file in zip(found.sets, ("coco/annotations", "mpii/annotations", "coco/truth"), strict=True):
         poses = read_annotations(people / f"{file}.json").poses
         asked = poses.take(poses.has_keypoints)
         [predictions] = predict([predictor], asked, people / Path(file).parent / "images")
         report = evaluate(poses, EvaluationInput.of_predictions(predictions)).to_dict()
-        for name, value in (judged.all.oks or {}).items():
+        for name, value in (one.all.oks or {}).items():
             assert value == pytest.approx(report["oks"][name], abs=1e-3), (file, name)
         for name in ("pckh@0.5", "pckh@0.1", "pck@0.2"):
-            share = judged.all.shares[name]
+            share = one.all.shares[name]
             assert (share or {"mean": None})["mean"] == pytest.approx(report[name]["mean"], abs=0.1), (file, name)
     assert found.sets[1].all.shares["pckh@0.5"]["mean"] > 5  # it has learned something to be compared
     assert lines(tmp_path / "run")[-1]["sets"]["mpii"]["value"] == found.sets[1].value
@@ -260,28 +242,103 @@ def test_a_student_of_one_skeleton_is_told_what_it_misses_of_another(people: Pat
 # Keeping the best.
 
 
+class Scripted(Evaluator):
+    """An evaluator of one set whose values are the next of `values`."""
+
+    def __init__(self, *values: float) -> None:
+        super().__init__(build_student(tiny(), 21, "r.toml"), (), tiny(), UNION21)
+        self.values = list(values)
+
+    def evaluate(self, weights: Any = None, *, progress: Any = None) -> tuple[EvaluatedSet, ...]:
+        value = self.values.pop(0)
+        figures = Figures((), (), 1, "coco", dict.fromkeys(OKS_FIGURES, value), dict.fromkeys(SHARES))
+        return (EvaluatedSet("coco", "coco17", "a.json", "0" * 64, 1, "oks", value, figures, None),)
+
+
+def validated(folder: Path, *values: float, begin: int = 0) -> Validation:
+    """Validations after every second of six steps, from `begin` on, in the manner of a run; the weights of a step are
+    its number."""
+    validation = Validation(Scripted(*values), folder, recipe=tiny(validate_every=2), steps=6, console=QUIET)
+    validation.start(begin)
+    for step in range(begin + 1, 7):
+        if validation.due(step):
+            validation.run(step, {"w": torch.tensor(float(step))})
+    return validation
+
+
+def means(folder: Path) -> list[float]:
+    return [line["mean"] for line in lines(folder)]
+
+
+def test_the_best_weights_are_those_that_were_evaluated(tmp_path: Path) -> None:
+    validation = validated(tmp_path, 0.1, 0.9, 0.5)
+    assert validation.best_weights() == (4, {"w": torch.tensor(4.0)})
+    assert [(line["step"], line["mean"]) for line in lines(tmp_path)] == [(2, 0.1), (4, 0.9), (6, 0.5)]
+
+
+def test_a_student_is_evaluated_again_only_where_its_weights_are_of_an_earlier_step(tmp_path: Path) -> None:
+    validation = validated(tmp_path, 0.9, 0.1, 0.5, 0.9)
+    assert validation.evaluation(6, "0" * 64).sets[0].value == 0.5
+    assert validation.evaluation(2, "0" * 64).sets[0].value == 0.9
+
+
+def test_the_best_of_before_an_interruption_is_remembered(tmp_path: Path) -> None:
+    validated(tmp_path, 0.9, 0.1, 0.5)
+    best = validated(tmp_path, 0.5, begin=4).best_weights()
+    assert best is not None and best[0] == 2 and means(tmp_path) == [0.9, 0.1, 0.5]
+
+
+def test_a_best_of_steps_that_are_made_again_is_forgotten(tmp_path: Path) -> None:
+    validated(tmp_path, 0.1, 0.2, 0.9)
+    best = validated(tmp_path, 0.3, begin=4).best_weights()
+    assert best is not None and best[1]["w"] == 6 and means(tmp_path) == [0.1, 0.2, 0.3]
+
+
+def test_a_step_that_has_its_line_is_not_evaluated_again(tmp_path: Path) -> None:
+    validation = validated(tmp_path, 0.1, 0.2, 0.3, 0.4)
+    assert validation.run(6) is None and means(tmp_path) == [0.1, 0.2, 0.3]
+
+
+@pytest.fixture(scope="module")
+def spoilt(people: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path, Any]:
+    """A run whose last weights are not its best: its learning rate is far too high."""
+    recipe = tiny(replace(COCO, metric="oks"), ema=0.5, validate_every=2, keep="best", warmup=4)
+    recipe = replace(recipe, optim=replace(recipe.optim, lr=1.0))
+    folder = tmp_path_factory.mktemp("spoilt") / "run"
+    return recipe, folder, run(recipe, folder, people)
+
+
 @pytest.mark.slow
-def test_the_best_weights_survive_and_are_exported(people: Path, tmp_path: Path) -> None:
-    judge = Scripted(0.9, 0.1, 0.5, 0.9)
-    recipe = tiny(COCO, ema=0.5, validate_every=2, keep="best")
-    trained = run(recipe, tmp_path / "run", people, judge=judge)
-    assert trained.exported == 2
-    assert sorted(p.name for p in (tmp_path / "run/checkpoints").iterdir()) == [
+def test_the_best_weights_survive_and_are_exported(
+    spoilt: tuple[Recipe, Path, Any], people: Path, tmp_path: Path
+) -> None:
+    recipe, folder, trained = spoilt
+    best = max(lines(folder), key=lambda line: line["mean"])
+    assert trained.exported == best["step"] != 6
+    kept, exported = (torch.load(folder / name, weights_only=True) for name in ("checkpoints/best.pth", "student.pth"))
+    assert all(torch.equal(value, exported["state_dict"][name]) for name, value in kept["state_dict"].items())
+    document = json.loads((folder / "evaluation.json").read_text())
+    assert document["step"] == best["step"] and document["sets"][0]["value"] == best["sets"]["coco"]["value"]
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == [
         "best.pth",
         "step_00000004.pth",
         "step_00000006.pth",
     ]
-    # The last examination is of what was exported.
-    assert np.array_equal(judge.answers[3].xy, judge.answers[0].xy)
-    assert not np.array_equal(judge.answers[3].xy, judge.answers[2].xy)
-    assert json.loads((tmp_path / "run/evaluation.json").read_text())["step"] == 2
-    last = run(
-        replace(recipe, schedule=replace(recipe.schedule, keep="last")),
-        tmp_path / "last",
-        people,
-        judge=Scripted(0.9, 0.1, 0.5),
-    )
+    last = run(replace(recipe, schedule=replace(recipe.schedule, keep="last")), tmp_path / "last", people)
     assert last.exported == 6 and last.export.sha256 != trained.export.sha256
+
+
+@pytest.mark.slow
+def test_a_run_killed_between_checkpoint_and_validation_makes_up_for_it(
+    spoilt: tuple[Recipe, Path, Any], people: Path, tmp_path: Path
+) -> None:
+    recipe, folder, trained = spoilt
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run/checkpoints/step_00000006.pth").unlink()
+    kept = (folder / "validation.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "run/validation.jsonl").write_text(kept[0])
+    assert run(recipe, tmp_path / "run", people, resume=True).exported == trained.exported
+    assert "".join(kept) == (tmp_path / "run/validation.jsonl").read_text()
 
 
 @pytest.mark.slow
@@ -289,7 +346,7 @@ def test_a_resumed_run_measures_and_keeps_what_an_unbroken_one_does(people: Path
     recipe = tiny(COCO, MPII, steps=8, validate_every=2)
     run(recipe, tmp_path / "whole", people)
     run(recipe, tmp_path / "broken", people)
-    # As if it had been killed after the examination of step 8, before its checkpoint was complete.
+    # As if it had been killed after the validation of step 8, before its checkpoint was complete.
     (tmp_path / "broken/checkpoints/step_00000008.pth").unlink()
     with (tmp_path / "broken/validation.jsonl").open("a") as file:
         file.write('{"step": 10, "se')
@@ -297,36 +354,6 @@ def test_a_resumed_run_measures_and_keeps_what_an_unbroken_one_does(people: Path
     assert lines(tmp_path / "broken") == lines(tmp_path / "whole")
     broken, whole = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("broken", "whole"))
     assert broken["sets"] == whole["sets"]
-
-
-@pytest.mark.slow
-def test_the_best_of_before_an_interruption_is_remembered(people: Path, tmp_path: Path) -> None:
-    recipe = tiny(COCO, validate_every=2, keep="best")
-    run(recipe, tmp_path / "run", people, judge=Scripted(0.9, 0.1, 0.5, 0.9))
-    (tmp_path / "run/checkpoints/step_00000006.pth").unlink()
-    judge = Scripted(0.5, 0.9)
-    assert run(recipe, tmp_path / "run", people, judge=judge, resume=True).exported == 2
-    assert judge.values == [] and [line["mean"] for line in lines(tmp_path / "run")] == [0.9, 0.1, 0.5]
-
-
-@pytest.mark.slow
-def test_a_best_of_steps_that_are_made_again_is_forgotten(people: Path, tmp_path: Path) -> None:
-    recipe = tiny(COCO, validate_every=2, keep="best")
-    assert run(recipe, tmp_path / "run", people, judge=Scripted(0.1, 0.2, 0.9)).exported == 6
-    (tmp_path / "run/checkpoints/step_00000006.pth").unlink()
-    assert run(recipe, tmp_path / "run", people, judge=Scripted(0.3), resume=True).exported == 6
-    assert [line["mean"] for line in lines(tmp_path / "run")] == [0.1, 0.2, 0.3]
-
-
-@pytest.mark.slow
-def test_a_run_killed_between_checkpoint_and_examination_makes_up_for_it(people: Path, tmp_path: Path) -> None:
-    recipe = tiny(COCO, validate_every=2)
-    run(recipe, tmp_path / "run", people, judge=Scripted(0.1, 0.2, 0.3))
-    (tmp_path / "run/checkpoints/step_00000006.pth").unlink()
-    kept = (tmp_path / "run/validation.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "run/validation.jsonl").write_text(kept[0])
-    run(recipe, tmp_path / "run", people, judge=Scripted(0.2, 0.3), resume=True)
-    assert "".join(kept) == (tmp_path / "run/validation.jsonl").read_text()
 
 
 @pytest.mark.slow
@@ -356,15 +383,12 @@ def test_the_report_says_how_the_student_does(people: Path, tmp_path: Path) -> N
     assert f"(5 of 17 points missing; AP {coco['shared']:.3f} on the shared ones)" in summary
 
 
-def test_the_card_the_student_is_asked_by_is_that_of_its_export() -> None:
+def test_the_card_the_student_predicts_by_is_that_of_its_export() -> None:
     from annotext.predictors.card import card_from_dict
-    from annotext.training.model.config import runner_config
     from annotext.training.model.export import card_document
     from annotext.training.model.student_predictor import StudentPredictor
-    from annotext.training.run.prepare import build_student
 
     recipe = tiny()
-    student = build_student(runner_config(recipe, keypoints=21, people=10), recipe, "r.toml")
-    card = StudentPredictor(student, recipe, UNION21).card
+    card = StudentPredictor(build_student(recipe, 21, "r.toml"), recipe, UNION21).card
     exported = card_from_dict(card_document(recipe, UNION21, "a" * 64, "student.onnx"), Path("card.json"))
     assert replace(exported, sha256="0" * 64) == card

@@ -135,8 +135,8 @@ def test_fine_bins_go_into_coarse_ones_unmoved(input_wh: tuple[int, int]) -> Non
     )
     matrices = [torch.tensor([[[s, 0, 0], [0, s, 0]]], dtype=torch.float64) for s in (scale, 1.0)]
     shown = {"image_1": torch.zeros(1), "matrix": matrices[0], "matrix_1": matrices[1]}
-    (said,) = fine.seen(shown, (24, 32))
-    for axis, carried in enumerate((said.x, said.y)):
+    (targets,) = fine.targets(shown, (24, 32))
+    for axis, carried in enumerate((targets.x, targets.y)):
         np.testing.assert_allclose(4 * mean_position(carried)[0], scale * points[axis][0], atol=0.05)
 
 
@@ -287,8 +287,8 @@ def test_a_temperature_softens_both_sides_and_keeps_the_scale() -> None:
     entry = TeacherRecipe(name="mpii", source="x", temperature=3.0)
     term = distillation(teacher(says(*told), UNION21.keypoints), entries=(entry,)).terms(x, y, batch())["mpii"]
     expected = 0.0
-    for student, taught in zip((x, y), told, strict=True):
-        log_t, log_s = torch.log_softmax(taught / 3, -1), torch.log_softmax(student / 3, -1)
+    for student, teacher_logits in zip((x, y), told, strict=True):
+        log_t, log_s = torch.log_softmax(teacher_logits / 3, -1), torch.log_softmax(student / 3, -1)
         expected += 9 * (log_t.exp() * (log_t - log_s)).sum(-1).mean().item() / 2
     assert term.item() == pytest.approx(expected, rel=1e-5)
 
@@ -345,9 +345,9 @@ def test_what_a_teacher_sees_in_its_own_crop_lands_on_the_students_label(view: i
         skeleton=UNION21,
         student=CropRule((192, 256), 1.25),
     )
-    (said,) = own.seen(shown, (384, 512))
-    assert said.inside.all()
-    found = np.stack([mean_position(said.x)[:, 0], mean_position(said.y)[:, 0]], axis=-1) / 2
+    (targets,) = own.targets(shown, (384, 512))
+    assert targets.inside.all()
+    found = np.stack([mean_position(targets.x)[:, 0], mean_position(targets.y)[:, 0]], axis=-1) / 2
     label = shown["points"][:, UNION21.index["nose"]].numpy()
     # Warped pixels are 8-bit and interpolated: a tenth of a pixel is what the pictures themselves give.
     np.testing.assert_allclose(found, label, atol=0.15)
@@ -369,9 +369,9 @@ def test_256x256_agrees_with_a_gaussian_drawn_straight_into_the_256x192_crop(tmp
         skeleton=UNION21,
         student=CropRule((192, 256), 1.25),
     )
-    (said,) = own.seen(shown, (384, 512))
+    (targets,) = own.targets(shown, (384, 512))
     label = shown["points"][:, UNION21.index["nose"]]
-    for axis, carried in enumerate((said.x, said.y)):
+    for axis, carried in enumerate((targets.x, targets.y)):
         for i in range(40):
             size = carried.shape[-1]
             reference = gaussian_rows(label[i : i + 1, axis], size, 2.0, sigma * float(ratio[i]), form="kl")
@@ -384,8 +384,8 @@ def test_a_pixel_offset_moves_what_the_teacher_sees_in_the_image() -> None:
     turned = batch()
     # The image is mirrored and enlarged twice in the crop.
     turned["matrix"] = torch.tensor([[-2.0, 0.0, 60.0], [0.0, 2.0, 0.0]], dtype=torch.float64).repeat(3, 1, 1)
-    (plain,) = distillation(teacher(says(*told), ("nose",))).seen(turned, bins(KL))
-    (moved,) = distillation(teacher(says(*told), ("nose",), pixel_offset=(-1.0, -1.5))).seen(turned, bins(KL))
+    (plain,) = distillation(teacher(says(*told), ("nose",))).targets(turned, bins(KL))
+    (moved,) = distillation(teacher(says(*told), ("nose",), pixel_offset=(-1.0, -1.5))).targets(turned, bins(KL))
     dx = mean_position(moved.x) - mean_position(plain.x)
     dy = mean_position(moved.y) - mean_position(plain.y)
     np.testing.assert_allclose(dx, 2.0, atol=0.01)

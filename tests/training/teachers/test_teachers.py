@@ -71,14 +71,14 @@ def test_an_onnx_model_teaches_the_points_it_finds_in_its_own_crop(kind: str, ca
         others=own.rules,
     )
     batch = collate([crops[Draw(0, i, i)] for i in range(len(poses))])
-    (said,) = own.seen(batch, (96, 128))
+    (targets,) = own.targets(batch, (96, 128))
     label = np.stack([apply_affine(m, t) for m, t in zip(batch["matrix"].numpy(), truth, strict=True)])
     order = [KEYPOINTS.index(k) for k in card.keypoints]
-    found = np.stack([said.x.argmax(-1).numpy(), said.y.argmax(-1).numpy()], axis=-1)
+    found = np.stack([targets.x.argmax(-1).numpy(), targets.y.argmax(-1).numpy()], axis=-1)
     # A cell of the coarsest model is four of its pixels; a dot's peak lies within half of one.
-    assert np.abs(found - label[:, order])[said.inside.numpy()].max() < 4
-    assert said.inside.float().mean() > 0.9
-    names = [UNION21.keypoints[c] for c in said.columns.tolist()]
+    assert np.abs(found - label[:, order])[targets.inside.numpy()].max() < 4
+    assert targets.inside.float().mean() > 0.9
+    names = [UNION21.keypoints[c] for c in targets.columns.tolist()]
     assert names == list(card.keypoints)
 
 

@@ -290,7 +290,7 @@ def test_geometry_and_scale_come_from_the_configuration(small: Path, tmp_path: P
         ("model = dict(", "modell = dict(", "model: is missing"),
     ],
 )
-def test_what_cannot_teach_is_refused_and_said(
+def test_a_model_that_cannot_teach_is_refused_with_its_reason(
     before: str, after: str, problem: str, small: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=problem):
@@ -359,9 +359,9 @@ def test_a_file_whose_name_tells_its_sha256_is_known_and_any_other_is_noted(smal
     digest = hashlib.sha256(small.read_bytes()).hexdigest()
     named = f"https://example.org/rtmpose-{digest[:8]}_20230127.pth"
     assert zoo._is_known(COCO_T, replace(ZOO[COCO_T], weights=named), small, digest)
-    said: list[str] = []
-    load_mmpose(COCO_T, small, place=PLACE, note=said.append)
-    assert len(said) == 1 and digest in said[0]
+    notes: list[str] = []
+    load_mmpose(COCO_T, small, place=PLACE, note=notes.append)
+    assert len(notes) == 1 and digest in notes[0]
 
 
 def test_the_papers_teachers_are_in_the_zoo() -> None:

@@ -1,4 +1,4 @@
-"""Training leaves the process as it found it."""
+"""Settings of the process: what is restored after training, and seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 pytest.importorskip("torch")
 import torch
 
-from annotext.training.run.cpu import denormals_flushed, keep_freed_memory
+from annotext.training.model import bridge
+from annotext.training.run.process import denormals_flushed, keep_freed_memory, set_seed
 
 
 def product() -> float:
@@ -32,3 +33,20 @@ def test_the_setting_is_given_back_when_training_fails() -> None:
 
 def test_glibc_takes_the_setting_and_others_are_left_alone() -> None:
     assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+
+
+def test_a_seed_fixes_every_generator() -> None:
+    import random
+
+    import numpy as np
+
+    bridge.install()
+    from mmengine.runner import set_random_seed
+
+    def draws() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+    set_seed(7)
+    ours = draws()
+    set_random_seed(7)
+    assert draws() == ours

@@ -1,12 +1,15 @@
-"""What slows training on a CPU for no good reason, and how it is stopped."""
+"""Settings of the training process: seeds, memory, threads, and what else slows a step down for no good reason."""
 
 from __future__ import annotations
 
 import ctypes
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import cv2
+import numpy as np
 import torch
 
 # <malloc.h>: parameters of mallopt.
@@ -16,6 +19,30 @@ _M_MMAP_THRESHOLD = -3
 # The most mallopt takes: an int, and glibc's HEAP_MAX_SIZE / 2.
 _NEVER_TRIM = 2**31 - 1
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
+
+# Loader processes hand tensors over as open files; many systems allow a process 1024.
+_OPEN_FILES = 4096
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python's, numpy's and torch's generators, those of all GPUs included; the same in every process."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (for libraries that draw from it)
+    torch.manual_seed(seed)
+    torch.cuda.manual_seed_all(seed)
+
+
+def configure_process() -> None:
+    """Settings that hold for the process from then on: one thread for OpenCV, cuDNN chooses its kernels by timing them
+    (all batches have one shape), and more open files."""
+    cv2.setNumThreads(0)
+    torch.backends.cudnn.benchmark = True
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(_OPEN_FILES, soft), hard), hard))
 
 
 def keep_freed_memory() -> bool:
