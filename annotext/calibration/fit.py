@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from annotext.calibration.features import Evidence
 from annotext.calibration.keypoint import ANY, LEVEL, KeypointCalibration, standardised
 from annotext.evaluation.correctness import Criterion
+from annotext.evaluation.ranking import group_folds
 
 FOLDS = 5
 # Of each keypoint.
@@ -153,8 +154,7 @@ def fit_calibration(
         raise ValueError(f"evidence {evidence.values.shape}, error {shape}, images {images.shape}")
     weight = np.ones(shape[0]) if weight is None else weight
     target = np.ones(shape[0], dtype=bool) if target is None else target
-    _, image = np.unique(images, return_inverse=True)
-    fold = (rng.permutation(int(image.max(initial=-1)) + 1) % FOLDS)[image]
+    fold = group_folds(images, FOLDS, rng)
     known = outcome.known & np.isfinite(evidence.values).any(axis=-1)
     right = known & outcome.right
     fitted = Fitted({}, {}, *(np.full(shape, np.nan) for _ in range(3)))

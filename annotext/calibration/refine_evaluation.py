@@ -24,7 +24,7 @@ from annotext.core.frame import Frame, columns
 from annotext.core.poses import Poses, joined
 from annotext.core.predictions import Predictions
 from annotext.evaluation.pck import torso_size
-from annotext.evaluation.ranking import Interval
+from annotext.evaluation.ranking import NOBODY, Interval, group_folds
 
 FOLDS = 5
 ROUNDS = 1000
@@ -153,7 +153,10 @@ def learn_anchor(
     """
     inputs, keypoints = tuple(inputs), tuple(keypoints)
     truth = np.where(poses.crowd[:, None, None], np.nan, columns(poses, keypoints))
-    fold = _folds(poses.image_index, folds, rng)
+    images = len(np.unique(poses.image_index))
+    if images < folds:
+        raise ValueError(f"{images} images, {folds} are needed to evaluate out of sample")
+    fold = group_folds(poses.image_index, folds, rng)
     hidden = _with_inputs_hidden(poses, inputs, rng)
     if pose_only is None:
         seeds = rng.integers(0, 2**32, folds + 1)
@@ -303,7 +306,7 @@ def _intervals(
     _, member = np.unique(image, return_inverse=True)
     people = np.bincount(member)
     if not len(people):
-        return {name: Interval(np.nan, np.nan, np.nan) for name in values}
+        return dict.fromkeys(values, NOBODY)
     sums = np.stack([np.bincount(member, v) for v in values.values()] + [people], axis=1)
     drawn = np.stack([sums[rng.integers(0, len(people), len(people))].sum(axis=0) for _ in range(rounds)])
     means = drawn[:, :-1] / drawn[:, -1:]
@@ -313,17 +316,9 @@ def _intervals(
     }
 
 
-def _folds(image: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(N,) the fold of each person; an image's people stay together."""
-    images, member = np.unique(image, return_inverse=True)
-    if len(images) < folds:
-        raise ValueError(f"{len(images)} images, {folds} are needed to evaluate out of sample")
-    return np.asarray((rng.permutation(len(images)) % folds)[member])
-
-
 def _with_inputs_hidden(poses: Poses, inputs: tuple[str, ...], rng: np.random.Generator) -> Poses:
     """The same people with some inputs not labelled, a share drawn per person."""
-    mine = [poses.skeleton.index[k] for k in inputs if k in poses.skeleton.index]
+    mine = poses.skeleton.indices(k for k in inputs if k in poses.skeleton.index)
     share = HIDDEN_SHARE * rng.random((len(poses), 1))
     hide = np.zeros(poses.visibility.shape, dtype=bool)
     hide[:, mine] = rng.random((len(poses), len(mine))) < share

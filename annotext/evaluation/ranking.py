@@ -128,6 +128,12 @@ def bootstrap(
     return Interval(float(statistic(np.arange(len(groups)))), float(low), float(high))
 
 
+def group_folds(groups: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """(M,) the fold, 0 to `folds` - 1, of each of M rows; rows of one group (image) share it."""
+    known, member = np.unique(groups, return_inverse=True)
+    return (rng.permutation(len(known)) % folds)[member.reshape(-1)]
+
+
 def clopper_pearson_upper(wrong: int, total: int, level: float) -> float:
     """The largest share wrong that `wrong` of `total` independent points leave possible, one-sided at `level`.
 
