@@ -63,14 +63,14 @@ class Found:
     """The best rules for a keypoint, best first.
 
     parents: the candidate keypoints. left_out: those that too few people have, or that lack their other side.
-    candidates: combinations tried. fitted_on: number of people. rows: (M,) the people they were evaluated on.
+    candidates: combinations tried. taught: people they were fitted on. rows: (M,) the people they were evaluated on.
     """
 
     rules: tuple[FoundRule, ...]
     parents: tuple[str, ...]
     left_out: tuple[str, ...]
     candidates: int
-    fitted_on: int
+    taught: int
     rows: NDArray[np.intp]
 
 

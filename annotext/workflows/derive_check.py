@@ -125,7 +125,7 @@ class DeriveCheckReport:
                 "parents": list(check.found.parents),
                 "left_out": list(check.found.left_out),
                 "candidates": check.found.candidates,
-                "fitted_on": check.found.fitted_on,
+                "fitted_on": check.found.taught,
                 "judged_on": len(check.found.rows),
                 "how": "cross-fitted by image" if self.train is None else "fitted on the train file",
             }
@@ -181,9 +181,9 @@ class DeriveCheckReport:
         if check.found is not None:
             found = check.found
             how = (
-                f"fitted and cross-checked on {found.fitted_on} people"
+                f"fitted and cross-checked on {found.taught} people"
                 if self.train is None
-                else f"fitted on {found.fitted_on} people of {escape(self.train)}, judged on {len(found.rows)}"
+                else f"fitted on {found.taught} people of {escape(self.train)}, judged on {len(found.rows)}"
             )
             lines += ["", _header(f"found for {name}", self.unit, width)]
             lines += [_row(f.rule.text(), f.figures, width) for f in found.rules]
