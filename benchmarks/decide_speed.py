@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from annotext.calibration.features import evidence
 from annotext.calibration.files import write_calibration
-from annotext.calibration.fit import fit_calibration
+from annotext.calibration.fit import Outcome, fit_calibration
 from annotext.calibration.model import CalibrationModel, CalibrationPart, Truth, expect
 from annotext.calibration.pose_only import fit
 from annotext.calibration.refine import fit_anchor
@@ -103,7 +103,9 @@ def taught(poses: Poses, said: Predictions, truth: NDArray[np.float64]) -> Calib
     sigmas = np.array([UNION21.sigmas[k] for k in TAUGHT])
     largest = tolerance(Criterion.KS_OF_SIZE, sigmas, area=poses.area, head_size=poses.head_size, size=frame.size)
     error = np.linalg.norm(xy - target, axis=-1)
-    fitted = fit_calibration(found, error / size, largest / size, poses.image_index, criterion=Criterion.KS_OF_SIZE)
+    fitted = fit_calibration(
+        found, Outcome.of_errors(error / size, largest / size), poses.image_index, criterion=Criterion.KS_OF_SIZE
+    )
     part = CalibrationPart(
         INPUTS, TAUGHT, pose_only, anchor, fitted.calibration, Truth("made-up", "none", "0" * 64, len(poses))
     )

@@ -8,6 +8,15 @@ from numpy.typing import NDArray
 from annotext.core.poses import Image, Poses
 from annotext.core.skeleton import Skeleton
 
+# Where the keypoints of a standing person are, in tenths or so of the height; x to the person's left, y down.
+STANDING = {
+    "nose": (0, -6.5), "left_eye": (0.3, -6.8), "right_eye": (-0.3, -6.8), "left_ear": (0.6, -6.6),
+    "right_ear": (-0.6, -6.6), "pelvis": (0, 0), "thorax": (0, -5), "upper_neck": (0, -5.8), "head_top": (0, -7.5),
+    "left_hip": (0.9, 0), "right_hip": (-0.9, 0), "left_shoulder": (1.6, -5), "right_shoulder": (-1.6, -5),
+    "left_knee": (1.1, 4), "right_knee": (-1.1, 4), "left_ankle": (1.2, 8), "right_ankle": (-1.2, 8),
+    "left_elbow": (2.2, -2.5), "right_elbow": (-2.2, -2.5), "left_wrist": (2.4, 0), "right_wrist": (-2.4, 0),
+}  # fmt: skip
+
 
 def random_people(
     skeleton: Skeleton,

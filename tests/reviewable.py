@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from calibration_files import mpii_document, mpii_people
+from calibrations import ADDED, INPUTS, standing_people
 from dots import coco_document
-from learned import INPUTS, TAUGHT, standing_people
-from taught import mpii_document, taught_people
 
 from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.frame import columns
@@ -41,11 +41,11 @@ def write_world(folder: Path, kind: str = "coco", n: int = 300, seed: int = 0, *
     poses, truth_xy = standing_people(n, seed)
     whole = poses.to(UNION21)
     xy = whole.xy.copy()
-    xy[:, UNION21.indices(TAUGHT)] = truth_xy
+    xy[:, UNION21.indices(ADDED)] = truth_xy
     full = replace(whole, xy=xy, visibility=np.where(np.isfinite(xy[..., 0]), 2, 0).astype(np.uint8))
     if kind == "mpii":
         full = replace(full, ids=np.arange(n))
-        document: Any = mpii_document(taught_people(n, seed))
+        document: Any = mpii_document(mpii_people(n, seed))
         keypoints = tuple(k for k in UNION21.keypoints if k not in MPII16.index)
     else:
         document = coco_document(poses)

@@ -1,7 +1,7 @@
-"""What speaks for and against an added point: dimensionless numbers a calibration can weigh.
+"""The evidence on an added point: dimensionless numbers that a calibration weighs.
 
-Everything is measured against the person: distances in the person's own size (`Frame.size`), what a network says about
-a point beside what it says about the labelled ones. That is what holds when the images change. A mirrored, moved,
+Everything is measured against the person: distances in the person's own size (`Frame.size`), a network's confidence in
+a point beside its confidence in the labelled ones. That is what holds when the images change. A mirrored, moved,
 grown or (but for `lean`) turned person gives the same numbers. NaN says that something could not be known.
 
 N people, A added keypoints, S inputs (labelled keypoints that may be looked at), F features, K of a predictor.
@@ -22,7 +22,7 @@ from annotext.core.predictions import Predictions, matched
 
 # Distances in sizes enter as logarithms above this floor: a hundredth of a person is within the noise of any label.
 FLOOR = 0.01
-# Displacements of the optional passes are shares of the crop; half a pixel of a crop of 256.
+# Displacements under test-time augmentation are shares of the crop; half a pixel of a crop of 256.
 PASS_FLOOR = 0.002
 # Scores of 0 and 1 have no logit.
 SCORE_FLOOR = 1e-4
@@ -63,6 +63,14 @@ class Evidence:
         """The people at `rows`, in that order."""
         return Evidence(self.keypoints, self.names, self.values[rows])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Evidence]) -> Evidence:
+        """One below the other, of the same keypoints; a feature that only some know is not known of the others."""
+        names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+        keypoints = parts[0].keypoints
+        values = [np.stack([part.of(k, names) for k in keypoints], axis=1) for part in parts]
+        return cls(keypoints, names, np.concatenate(values))
+
 
 def evidence(
     poses: Poses,
@@ -75,7 +83,7 @@ def evidence(
 ) -> Evidence:
     """The evidence on (N, A, 2) final points `xy` of N people, image pixels, NaN where there is none.
 
-    predictions: the first is the one the points come from; what others say about the same person (matched by id) is
+    predictions: the first is the one the points come from; those of others about the same person (matched by id) are
     compared with it. expectation: (N, A, 2) where the pose alone puts the point. frame: the N people's own frames. Only
     the labels of `inputs` are looked at. Without a point or a frame everything is NaN.
     Raises ValueError without predictions, or if the first lacks one of `keypoints`.
@@ -91,21 +99,22 @@ def evidence(
     rows, them = matched(poses.ids, first.ids)
     raw = _spread(first.xy, first.skeleton.indices(keypoints), rows, them, len(poses))
     size = np.where(frame.size > 0, frame.size, np.nan)[:, None]
-    found: dict[str, NDArray[np.float64]] = {}
-    found.update(_said(first, keypoints, inputs, rows, them, len(poses)))
-    found.update(_against_expectation(xy, raw, expectation, size))
-    found["disagreement"] = _disagreement(predictions[1:], poses, keypoints, raw, size)
-    found["limbs"] = _limbs(xy, expectation, labels, size)
-    found.update(_agreement(first, poses, inputs, labels, expectation, size, rows, them))
-    found.update(_posture(labels, inputs, frame, size))
-    found["crowding"] = _crowding(xy, labels, poses, size)
+    found: dict[str, NDArray[np.float64]] = {
+        **_confidence(first, keypoints, inputs, rows, them, len(poses)),
+        **_against_expectation(xy, raw, expectation, size),
+        "disagreement": _disagreement(predictions[1:], poses, keypoints, raw, size),
+        "limbs": _limbs(xy, expectation, labels, size),
+        **_agreement(first, poses, inputs, labels, expectation, size, rows, them),
+        **_posture(labels, inputs, frame, size),
+        "crowding": _crowding(xy, labels, poses, size),
+    }
     values = np.stack([np.broadcast_to(v, xy.shape[:2]) for v in found.values()], axis=-1)
     known = np.isfinite(xy).all(axis=-1) & np.isfinite(size)
     return Evidence(keypoints, tuple(found), np.where(known[..., None], values, np.nan))
 
 
 def _spread(
-    values: NDArray[np.float32], there: NDArray[np.intp], rows: NDArray[np.intp], them: NDArray[np.intp], n: int
+    values: NDArray[np.floating], there: NDArray[np.intp], rows: NDArray[np.intp], them: NDArray[np.intp], n: int
 ) -> NDArray[np.float64]:
     """A prediction's (P, K, ...) values of the keypoints `there`, laid out for N people; NaN for others."""
     spread = np.full((n, len(there), *values.shape[2:]), np.nan)
@@ -134,7 +143,7 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(n > 0, middle, np.nan)[:, None]
 
 
-def _said(
+def _confidence(
     first: Predictions,
     keypoints: tuple[str, ...],
     inputs: tuple[str, ...],
@@ -155,11 +164,11 @@ def _said(
             elif name == "peak":
                 values = np.log1p(np.maximum(values, 0))
             plain[name] = values
-    said: dict[str, NDArray[np.float64]] = {}
+    found: dict[str, NDArray[np.float64]] = {}
     for name, values in plain.items():
-        said[name] = _spread(values, here, rows, them, n)  # type: ignore[arg-type]
-        said[f"{name}_of_person"] = _median(_spread(values, others, rows, them, n))  # type: ignore[arg-type]
-    return said
+        found[name] = _spread(values, here, rows, them, n)
+        found[f"{name}_of_person"] = _median(_spread(values, others, rows, them, n))
+    return found
 
 
 def _against_expectation(

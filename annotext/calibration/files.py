@@ -1,4 +1,4 @@
-"""calibration.json: all that was learned about one predictor's added points, strictly read, written to the bit.
+"""calibration.json: all that was learned about one predictor's added points; read strictly, exact to the bit.
 
 The file stands in the run it belongs to (`RUN/calibration.json`); it names the predictor by its model's sha256, and a
 calibration of another is refused. Numbers come back exactly, so that the same predictions are decided the same way.
@@ -32,7 +32,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Calibration:
-    """A trust model with the file it came from. sha256: of the file's bytes."""
+    """A calibration model with the file it came from. sha256: of the file's bytes."""
 
     path: Path
     sha256: str

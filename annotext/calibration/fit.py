@@ -1,21 +1,21 @@
 """Learning from people whose truth is known how far a keypoint's evidence can be trusted.
 
-Everything that is judged is judged on people the part in question did not see: folds keep the people of an image
+Everything that is evaluated is evaluated on people the part in question did not see: folds keep the people of an image
 together. N people, A keypoints, F features, M points (a person's keypoint with a truth).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.calibration.curves import Curves, out_of_fold, thresholds
 from annotext.calibration.features import Evidence
-from annotext.calibration.keypoint import ANY, KeypointCalibration, standardised
+from annotext.calibration.keypoint import ANY, LEVEL, KeypointCalibration, standardised
 from annotext.evaluation.correctness import Criterion
+from annotext.evaluation.ranking import group_folds
 
 FOLDS = 5
 # Of each keypoint.
@@ -26,9 +26,48 @@ MIN_WRONG = 15
 # Inverse strengths of the ridge, strongest first. The strongest that is as good as the best within one standard error
 # is taken: what more freedom wins on these people is lost on others first.
 STRENGTHS = (0.003, 0.01, 0.1, 1.0)
-# Keypoints whose evidence is weighed alike: an eye is judged as a nose is. Each keeps its own intercept, curve, radius
-# and thresholds.
+# Keypoints whose evidence is weighed alike: an eye is evaluated as a nose is. Each keeps its own intercept, curve,
+# radius and thresholds.
 GROUPS = (("nose", "left_eye", "right_eye", "left_ear", "right_ear"), ("upper_neck", "head_top"))
+RADIUS_KNOTS = 20
+# A 90 % quantile of fewer points is hardly known.
+MIN_PER_KNOT = 50
+THRESHOLDS = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Which of N people's points of A keypoints are right.
+
+    error: (N, A) float64 distance to the truth in sizes, NaN where unknown. tolerance: (N, A) float64 largest error
+    that is right, in sizes, NaN where it cannot be told. verdict: (N, A) float64, 1 where a reviewer decided that the
+    point is right, 0 wrong, NaN where the error decides. Raises ValueError if the shapes differ.
+    """
+
+    error: NDArray[np.float64]
+    tolerance: NDArray[np.float64]
+    verdict: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if not self.error.shape == self.tolerance.shape == self.verdict.shape:
+            raise ValueError(
+                f"error {self.error.shape}, tolerance {self.tolerance.shape}, verdict {self.verdict.shape} differ"
+            )
+
+    @classmethod
+    def of_errors(cls, error: NDArray[np.float64], tolerance: NDArray[np.float64]) -> Outcome:
+        """Where no reviewer decided anything."""
+        return cls(error, tolerance, np.full(error.shape, np.nan))
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(N, A) bool: there is a truth, and it can be told what is right."""
+        return (np.isfinite(self.error) & np.isfinite(self.tolerance)) | np.isfinite(self.verdict)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(N, A) bool: the point is right; False where that is not known."""
+        return self.known & np.where(np.isfinite(self.verdict), self.verdict > 0, self.error <= self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -51,8 +90,8 @@ class _Points:
     """M points whose evidence is weighed alike.
 
     values: (M, F). row, column: (M,) where they stand in (N, A). keypoint: (M,) which calibration of the group they
-    belong to. error: (M,) sizes, NaN where nobody knows it. right: (M,). fold: (M,). weight: (M,), 1 on the
-    mean, which keeps the ridge as strong as it was; None: all alike. home: (M,) whom thresholds are about.
+    belong to. error: (M,) sizes, NaN where unknown. right: (M,). fold: (M,). weight: (M,), 1 on the mean, which keeps
+    the ridge as strong as it was. target: (M,) bool, the people that thresholds are about.
     """
 
     values: NDArray[np.float64]
@@ -62,8 +101,8 @@ class _Points:
     error: NDArray[np.float64]
     right: NDArray[np.bool_]
     fold: NDArray[np.intp]
-    weight: NDArray[np.float64] | None = None
-    home: NDArray[np.bool_] | None = None
+    weight: NDArray[np.float64]
+    target: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -90,41 +129,34 @@ class _Design:
 
 def fit_calibration(
     evidence: Evidence,
-    error: NDArray[np.float64],
-    tolerance: NDArray[np.float64],
+    outcome: Outcome,
     images: NDArray[np.int64],
     *,
     criterion: Criterion,
     pooled: bool = False,
     groups: Sequence[Sequence[str]] = GROUPS,
     rng: np.random.Generator | None = None,
-    said: NDArray[np.float64] | None = None,
     weight: NDArray[np.float64] | None = None,
-    home: NDArray[np.bool_] | None = None,
+    target: NDArray[np.bool_] | None = None,
 ) -> Fitted:
     """Fit a calibration of every keypoint of `evidence` that has enough truth.
 
-    error: (N, A) distance to the truth in sizes, NaN where there is none. tolerance: (N, A) largest error that is
-    right, in sizes, by `criterion`; NaN where it cannot be told. images: (N,) people of one number stay in one fold.
-    pooled: one calibration for all keypoints together, under the name `ANY`. groups: keypoints that share their
-    weights; others stand alone. Chance (the folds) comes from `rng` (default: seed 0).
-    said: (N, A) 1 where somebody said that the point is right, 0 wrong, NaN where the error decides; None: everywhere.
-    Such a point needs no error, and takes no part in the radius without one. weight: (N,) how much a person's points
-    count, above 0; None: all alike. home: (N,) bool, the people that thresholds are to promise something about: where
-    they have `MIN_POINTS` points of a keypoint only these are counted, else all; each point once, whatever it weighs.
-    Raises ValueError if the shapes do not fit.
+    outcome: of the same points, right by `criterion`; one without an error takes no part in the radius. images: (N,)
+    people of one number stay in one fold. pooled: one calibration for all keypoints together, under the name `ANY`.
+    groups: keypoints that share their weights; others stand alone. Chance (the folds) comes from `rng` (default: seed
+    0). weight: (N,) how much a person's points count, above 0 (default: all alike). target: (N,) bool, the people that
+    thresholds are to promise something about: where they have `MIN_POINTS` points of a keypoint only these are counted,
+    else all (the default); each point once, whatever its weight. Raises ValueError if the shapes do not fit.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    shape = error.shape
-    if evidence.values.shape[:2] != shape or tolerance.shape != shape or images.shape != shape[:1]:
-        raise ValueError(
-            f"evidence {evidence.values.shape}, error {shape}, tolerance {tolerance.shape}, images {images.shape}"
-        )
-    _, image = np.unique(images, return_inverse=True)
-    fold = (rng.permutation(int(image.max(initial=-1)) + 1) % FOLDS)[image]
-    measured = np.isfinite(error) & np.isfinite(tolerance)
-    known = (measured if said is None else measured | np.isfinite(said)) & np.isfinite(evidence.values).any(axis=-1)
-    right = known & (error <= tolerance if said is None else np.where(np.isfinite(said), said > 0, error <= tolerance))
+    shape = outcome.error.shape
+    if evidence.values.shape[:2] != shape or images.shape != shape[:1]:
+        raise ValueError(f"evidence {evidence.values.shape}, error {shape}, images {images.shape}")
+    weight = np.ones(shape[0]) if weight is None else weight
+    target = np.ones(shape[0], dtype=bool) if target is None else target
+    fold = group_folds(images, FOLDS, rng)
+    known = outcome.known & np.isfinite(evidence.values).any(axis=-1)
+    right = known & outcome.right
     fitted = Fitted({}, {}, *(np.full(shape, np.nan) for _ in range(3)))
     parts = [list(range(shape[1]))] if pooled else _parts(evidence.keypoints, groups)
     for part in parts:
@@ -134,12 +166,17 @@ def fit_calibration(
         row, place = np.nonzero(known[:, kept])
         column = np.array(kept)[place]
         values, features = _varying(evidence.values[row, column], evidence.names)
-        keypoint = np.zeros_like(place) if pooled else place
-        points = _Points(values, row, column, keypoint, error[row, column], right[row, column], fold[row])
-        if weight is not None:
-            points = replace(points, weight=weight[row] / weight[row].mean())
-        if home is not None:
-            points = replace(points, home=home[row])
+        points = _Points(
+            values,
+            row,
+            column,
+            keypoint=np.zeros_like(place) if pooled else place,
+            error=outcome.error[row, column],
+            right=right[row, column],
+            fold=fold[row],
+            weight=weight[row] / weight[row].mean(),
+            target=target[row],
+        )
         names = [ANY] if pooled else [evidence.keypoints[c] for c in kept]
         _fit_part(points, features, names, criterion, fitted)
     return fitted
@@ -164,18 +201,17 @@ def _with_enough(
     kept: list[int] = []
     for columns in candidates:
         points, good = int(known[:, columns].sum()), int(right[:, columns].sum())
-        spread = len(np.unique(fold[known[:, columns].any(axis=1)]))
-        if points >= MIN_POINTS and good >= MIN_RIGHT and spread == FOLDS:
-            kept += columns
-            continue
-        for column in columns:
-            if points >= MIN_POINTS and good >= MIN_RIGHT:
-                fitted.skipped[keypoints[column]] = f"its {points} points lie in too few images to be judged unseen"
-                continue
-            fitted.skipped[keypoints[column]] = (
+        if points < MIN_POINTS or good < MIN_RIGHT:
+            reason = (
                 f"{points} points with a truth, {good} of them right; "
                 f"{MIN_POINTS} are needed, {MIN_RIGHT} of them right"
             )
+        elif len(np.unique(fold[known[:, columns].any(axis=1)])) < FOLDS:
+            reason = f"its {points} points lie in too few images to be judged unseen"
+        else:
+            kept += columns
+            continue
+        fitted.skipped.update(dict.fromkeys((keypoints[column] for column in columns), reason))
     return kept
 
 
@@ -196,14 +232,13 @@ def _fit_part(
     for i, name in enumerate(names):
         mine = points.keypoint == i
         place = points.row[mine], points.column[mine]
-        right, error = points.right[mine], points.error[mine]
-        weight = None if points.weight is None else points.weight[mine]
-        score, reach = out_of_fold(logit[mine], right, error, points.fold[mine], weight)
+        right, error, weight = points.right[mine], points.error[mine], points.weight[mine]
+        score, reach = _out_of_fold(logit[mine], right, error, weight, points.fold[mine])
         fitted.score[place], fitted.radius[place] = score, reach
         curves = Curves.of(logit[mine], right, error, weight)
-        counted = np.ones(len(right), dtype=bool) if points.home is None else points.home[mine]
+        counted = points.target[mine]
         if counted.sum() < MIN_POINTS:
-            counted = np.ones(len(right), dtype=bool)
+            counted = np.ones_like(counted)
         least, kept, wrong = thresholds(score[counted], right[counted])
         fitted.calibration[name] = KeypointCalibration(
             keypoint=name,
@@ -237,20 +272,17 @@ def _varying(values: NDArray[np.float64], names: tuple[str, ...]) -> tuple[NDArr
 
 def _cross_fitted(columns: NDArray[np.float64], points: _Points) -> tuple[float, NDArray[np.float64]]:
     """The strength of the ridge, and (M,) logits of each point by a regression that did not see its fold."""
-    folds = np.unique(points.fold)
+    folds = [points.fold == one for one in np.unique(points.fold)]
     logits, losses = [], []
     for strength in STRENGTHS:
         logit = np.zeros(len(points.right))
-        for one in folds:
-            mine = points.fold == one
-            others = None if points.weight is None else points.weight[~mine]
-            weights, intercept = _logistic(columns[~mine], points.right[~mine], strength, others)
+        for mine in folds:
+            weights, intercept = _logistic(columns[~mine], points.right[~mine], strength, points.weight[~mine])
             logit[mine] = columns[mine] @ weights + intercept
         loss = np.logaddexp(0, np.where(points.right, -logit, logit))
         logits.append(logit)
-        losses.append([_mean(loss, points.fold == one, points.weight) for one in folds])
-    mean = np.mean(losses, axis=1)
-    best = int(np.argmin(mean))
+        losses.append([float(np.average(loss[mine], weights=points.weight[mine])) for mine in folds])
+    best = int(np.argmin(np.mean(losses, axis=1)))
     # Compared fold by fold: what differs between folds differs for both.
     apart = np.array(losses) - np.array(losses[best])
     sure = apart.std(axis=1, ddof=1) / np.sqrt(len(folds))
@@ -258,16 +290,8 @@ def _cross_fitted(columns: NDArray[np.float64], points: _Points) -> tuple[float,
     return STRENGTHS[chosen], logits[chosen]
 
 
-def _mean(values: NDArray[np.float64], there: NDArray[np.bool_], weight: NDArray[np.float64] | None) -> float:
-    """Of the (M,) values that are there, by (M,) weight."""
-    return float(np.average(values[there], weights=None if weight is None else weight[there]))
-
-
 def _logistic(
-    columns: NDArray[np.float64],
-    right: NDArray[np.bool_],
-    strength: float,
-    weight: NDArray[np.float64] | None = None,
+    columns: NDArray[np.float64], right: NDArray[np.bool_], strength: float, weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
     """Weights and intercept of a ridge logistic regression; none where all are right, or all wrong."""
     if right.all() or not right.any():
@@ -276,3 +300,106 @@ def _logistic(
 
     model = LogisticRegression(C=strength, max_iter=2000).fit(columns, right, sample_weight=weight)
     return model.coef_[0].astype(np.float64), float(model.intercept_[0])
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Scores from logits and radii from scores; the arrays are those of `KeypointCalibration` by these names."""
+
+    isotonic_logit: NDArray[np.float64]
+    isotonic_score: NDArray[np.float64]
+    radius_score: NDArray[np.float64]
+    radius: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        logit: NDArray[np.float64],
+        right: NDArray[np.bool_],
+        error: NDArray[np.float64],
+        weight: NDArray[np.float64],
+    ) -> Curves:
+        """Fit both on (M,) logits, whether the point is right, its error in sizes (NaN where unknown), its weight."""
+        x, y = isotonic(logit, right, weight)
+        known = np.isfinite(error)
+        return cls(x, y, *radius(np.interp(logit[known], x, y), error[known], weight[known]))
+
+    def apply(self, logit: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(M,) scores and (M,) radii in sizes."""
+        score = np.interp(logit, self.isotonic_logit, self.isotonic_score)
+        return score, np.interp(score, self.radius_score, self.radius)
+
+
+def _out_of_fold(
+    logit: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    error: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    fold: NDArray[np.intp],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(M,) scores and radii of each fold by curves fitted on the others."""
+    score, reach = np.full((2, len(logit)), np.nan)
+    for one in np.unique(fold):
+        mine = fold == one
+        curves = Curves.of(logit[~mine], right[~mine], error[~mine], weight[~mine])
+        score[mine], reach[mine] = curves.apply(logit[mine])
+    return score, reach
+
+
+def isotonic(
+    logit: NDArray[np.float64], right: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The knots of a rising curve from logit to share right: (B,) logits and (B,) scores, both strictly rising.
+
+    scikit-learn's isotonic regression, each of its flat blocks reduced to its middle (mean logit) and joined by
+    straight lines (centered isotonic regression, Oron and Flournoy 2017): that keeps the ranking inside the blocks. No
+    block says never or always: scores stay 1 / (M + 2) off 0 and 1.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    edge = 1 / (len(logit) + 2)
+    # The fit takes values that differ by rounding for one, their mean: the outermost must not be outside of its range.
+    curve = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip")
+    score, block = np.unique(curve.fit(logit, right, sample_weight=weight).predict(logit), return_inverse=True)
+    return np.bincount(block, weights=weight * logit) / np.bincount(block, weights=weight), score
+
+
+def radius(
+    score: NDArray[np.float64], error: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The knots of a falling curve from score to the radius that holds `LEVEL` of the time: (R,) scores, (R,) sizes.
+
+    In each of up to `RADIUS_KNOTS` bins of equally many points the split conformal quantile (Vovk et al. 2005; Lei et
+    al. 2018), then made falling by isotonic regression.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    bins = int(np.clip(len(score) // MIN_PER_KNOT, 1, RADIUS_KNOTS))
+    parts = np.array_split(np.argsort(score, kind="stable"), bins)
+    middle = np.array([score[p].mean() for p in parts])
+    reach = np.array([_conformal_quantile(error[p], weight[p]) for p in parts])
+    # Bins of one score have means that differ by rounding; see `isotonic`.
+    falling = IsotonicRegression(increasing=False, out_of_bounds="clip")
+    falling.fit(middle, reach, sample_weight=[weight[p].sum() for p in parts])
+    knots = np.unique(middle)
+    return knots, np.minimum.accumulate(falling.predict(knots)).astype(np.float64)
+
+
+def _conformal_quantile(error: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """The smallest error that `LEVEL` of the weight does not exceed, another point of the heaviest weight being beyond
+    them all (Tibshirani et al. 2019, with the weights of the fit): of n equal ones the ceil((n + 1) LEVEL)-th."""
+    order = np.argsort(error, kind="stable")
+    share = np.cumsum(weight[order]) / (weight.sum() + weight.max())
+    return float(error[order][min(int(np.searchsorted(share, LEVEL)), len(error) - 1)])
+
+
+def thresholds(
+    score: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """How many points a minimal score keeps and how many of these are wrong, at up to `THRESHOLDS` scores."""
+    levels, member = np.unique(-score, return_inverse=True)
+    kept = np.cumsum(np.bincount(member))
+    wrong = np.cumsum(np.bincount(member, weights=~right)).astype(np.int64)
+    wanted = np.ceil(len(score) * np.arange(1, THRESHOLDS + 1) / THRESHOLDS)
+    chosen = np.unique(np.searchsorted(kept, wanted))
+    return -levels[chosen], kept[chosen].astype(np.int64), wrong[chosen]

@@ -1,7 +1,7 @@
 """From evidence to a probability that a point is right, and a radius it is within nine times of ten.
 
 A logistic regression on standardised evidence, an isotonic curve on its logit, a radius and minimal scores from people
-the fit did not see. Fitted by `annotext.trust`, applied here with numpy alone.
+the fit did not see. Fitted by `fit`, applied here with numpy alone.
 
 N people, F features, B blocks of the isotonic curve, R knots of the radius, T thresholds.
 """
@@ -21,7 +21,7 @@ from annotext.evaluation.ranking import clopper_pearson_upper
 ANY = "*"
 # Share of points that lie within their radius.
 LEVEL = 0.9
-# Evidence further than this many standard deviations from the usual says no more than that.
+# Evidence further than this many standard deviations from the usual counts as that far.
 REACH = 4.0
 # How sure a minimal score is to keep its promise on people like those it was fitted on.
 CONFIDENCE = 0.9
@@ -46,7 +46,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class KeypointCalibration:
-    """What the evidence on one keypoint is worth; sizes are the person's (`Frame.size`).
+    """The calibration of one keypoint; sizes are the person's (`Frame.size`).
 
     keypoint: its name, or `ANY`. criterion: what "right" means. points, wrong: it was fitted on, and wrong among them.
     features: F names. mean, scale, weights: (F,) float64. unknown: (F,) float64, added to the logit where a feature is

@@ -1,7 +1,7 @@
-"""What one predictor's added points are worth: where they lie, how probably they are right, how far off they are.
+"""The calibration of one predictor's added points: where they lie, how probably they are right, how far off they are.
 
 A `CalibrationModel` is what `annotext calibrate` learns about one student. It looks at predictions and at the labels
-people have, never at an image. N people, B keypoints it speaks about.
+people have, never at an image. N people, A keypoints that it calibrates.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Truth:
 
 @dataclass(frozen=True)
 class CalibrationPart:
-    """What one truth taught about the keypoints it has.
+    """What was learned from one calibration set about its keypoints.
 
-    inputs: labelled keypoints it looks at. keypoints: those it speaks about. pose_only: where the labels alone put
+    inputs: labelled keypoints it looks at. keypoints: those it calibrates. pose_only: where the labels alone put
     them. anchor: moves the predictor's points, None where that helps none of them. calibration: by keypoint; `ANY`
     serves those without one of their own. also: further truths it was learned from. Raises ValueError if the parts do
     not belong together.
@@ -79,7 +79,8 @@ class CalibrationPart:
 class CalibrationModel:
     """All that was learned about one predictor: calibration.json.
 
-    predictor_sha256: of the predictor's model. parts: one per truth; the first that knows a keypoint speaks about it.
+    predictor_sha256: of the predictor's model. parts: one per calibration set; the first that has a keypoint calibrates
+    it.
     """
 
     predictor_sha256: str
@@ -99,21 +100,21 @@ class CalibrationModel:
         own = [p for p in predictions if p.predictor.sha256 == self.predictor_sha256]
         if not own:
             raise ValueError("none of the predictions are of the predictor this was learned about")
-        said = [own[0], *(p for p in predictions if p is not own[0])]
+        ordered = [own[0], *(p for p in predictions if p is not own[0])]
         open_places = [k for k in own[0].skeleton.keypoints if k not in poses.skeleton.index]
-        told: list[CalibratedPoints] = []
+        found: list[CalibratedPoints] = []
         for part in self.parts:
             mine = tuple(k for k in part.keypoints if k in open_places)
             if mine and {*part.inputs, *part.keypoints} <= set(own[0].skeleton.keypoints):
-                told.append(points_of(part, poses, said, mine))
+                found.append(points_of(part, poses, ordered, mine))
                 open_places = [k for k in open_places if k not in mine]
         for part in self.parts:
             if not part.keypoints and ANY in part.calibration and set(part.inputs) <= set(own[0].skeleton.keypoints):
                 mine = tuple(k for k in open_places if k not in part.inputs)
                 if mine:
-                    told.append(points_of(part, poses, said, mine))
+                    found.append(points_of(part, poses, ordered, mine))
                 open_places = []
-        return _joined(self.predictor_sha256, told, len(poses))
+        return _joined(self.predictor_sha256, found, len(poses))
 
 
 @dataclass(frozen=True)
@@ -130,27 +131,27 @@ class PointContext:
 def points_of(
     part: CalibrationPart, poses: Poses, predictions: Sequence[Predictions], keypoints: tuple[str, ...]
 ) -> CalibratedPoints:
-    """What a part says about those of its keypoints; the first of `predictions` is the predictor's own.
+    """The calibrated points of a part's `keypoints`; the first of `predictions` is the predictor's own.
 
-    A part that has no keypoints of its own speaks about any, by the calibration for `ANY` and without an expectation.
+    A part that has no keypoints of its own serves any, by the calibration for `ANY` and without an expectation.
     Raises ValueError if the predictor does not know all inputs and keypoints of the part.
     """
-    spoken = part.keypoints or keypoints
-    seen = point_context(part, poses, predictions, spoken)
-    columns = [spoken.index(k) for k in keypoints]
+    known = part.keypoints or keypoints
+    context = point_context(part, poses, predictions, known)
+    columns = [known.index(k) for k in keypoints]
     score, radius = np.full((2, len(poses), len(keypoints)), np.nan)
     calibration = {k: c for k in keypoints if (c := part.calibration_of(k)) is not None}
     for name, one in calibration.items():
         column = keypoints.index(name)
-        score[:, column], sizes = one.apply(seen.evidence, name)
-        radius[:, column] = sizes * seen.frame.size
-    moved = np.isfinite(seen.xy).all(axis=-1) & (seen.xy != seen.raw).any(axis=-1)
-    absent = {k: c.absent(seen.evidence) for k, c in calibration.items()}
+        score[:, column], sizes = one.apply(context.evidence, name)
+        radius[:, column] = sizes * context.frame.size
+    moved = np.isfinite(context.xy).all(axis=-1) & (context.xy != context.raw).any(axis=-1)
+    absent = {k: c.absent(context.evidence) for k, c in calibration.items()}
     return CalibratedPoints(
         predictions[0].predictor.sha256,
         keypoints,
         calibration,
-        seen.xy[:, columns],
+        context.xy[:, columns],
         score,
         radius,
         moved[:, columns],
@@ -159,21 +160,20 @@ def points_of(
 
 
 def point_context(
-    part: CalibrationPart, poses: Poses, predictions: Sequence[Predictions], spoken: tuple[str, ...]
+    part: CalibrationPart, poses: Poses, predictions: Sequence[Predictions], keypoints: tuple[str, ...]
 ) -> PointContext:
-    """What the part sees of `spoken`: its keypoints or, where it has none, any; see `points_of`."""
+    """What the part sees of `keypoints`: its own or, where it has none, any; see `points_of`."""
     own = predictions[0]
     rows, them = matched(poses.ids, own.ids)
     expectation, frame = expect(part.pose_only, poses)
     if not part.keypoints:
-        expectation = np.full((len(poses), len(spoken), 2), np.nan)
-    raw = np.full((len(poses), len(spoken), 2), np.nan)
-    raw[rows] = own.xy[them][:, own.skeleton.indices(spoken)]
+        expectation = np.full((len(poses), len(keypoints), 2), np.nan)
+    raw = np.full((len(poses), len(keypoints), 2), np.nan)
+    raw[rows] = own.xy[them][:, own.skeleton.indices(keypoints)]
     xy = raw.copy()
     if part.anchor is not None:
-        seen = Frame(frame.center[rows], frame.size[rows], frame.turn[rows])
-        xy[rows] = part.anchor.apply(poses.take(rows), own.take(poses.ids[rows]), expectation[rows], seen)
-    return PointContext(raw, xy, frame, evidence(poses, predictions, xy, expectation, frame, part.inputs, spoken))
+        xy[rows] = part.anchor.apply(poses.take(rows), own.take(poses.ids[rows]), expectation[rows], frame.take(rows))
+    return PointContext(raw, xy, frame, evidence(poses, predictions, xy, expectation, frame, part.inputs, keypoints))
 
 
 def expect(pose_only: PoseOnlyModel, poses: Poses) -> tuple[NDArray[np.float64], Frame]:
@@ -181,29 +181,25 @@ def expect(pose_only: PoseOnlyModel, poses: Poses) -> tuple[NDArray[np.float64],
 
     Some people at a time, so that a large file needs little memory.
     """
-    n = len(poses)
-    expectation = np.full((n, len(pose_only.targets), 2), np.nan)
-    center, size, turn = np.full((n, 2), np.nan), np.full(n, np.nan), np.full(n, np.nan)
-    for start in range(0, n, CHUNK):
-        rows = np.arange(start, min(start + CHUNK, n))
-        people = poses.take(rows)
-        if pose_only.targets:
-            expectation[rows] = pose_only.predict(people)
-        frame = pose_only.frame(people)
-        center[rows], size[rows], turn[rows] = frame.center, frame.size, frame.turn
-    return expectation, Frame(center, size, turn)
+    none = np.zeros(0)
+    expectation, frames = [np.zeros((0, len(pose_only.targets), 2))], [Frame(np.zeros((0, 2)), none, none)]
+    for start in range(0, len(poses), CHUNK):
+        people = poses.take(np.arange(start, min(start + CHUNK, len(poses))))
+        expectation.append(pose_only.predict(people))
+        frames.append(pose_only.frame(people))
+    return np.concatenate(expectation), Frame.joined(frames)
 
 
-def _joined(predictor_sha256: str, told: Sequence[CalibratedPoints], n: int) -> CalibratedPoints:
-    """What the parts say, side by side."""
+def _joined(predictor_sha256: str, parts: Sequence[CalibratedPoints], n: int) -> CalibratedPoints:
+    """The points of the parts, side by side."""
     none = np.zeros((n, 0))
     return CalibratedPoints(
         predictor_sha256,
-        tuple(k for t in told for k in t.keypoints),
-        {k: c for t in told for k, c in t.calibration.items()},
-        np.concatenate([np.zeros((n, 0, 2)), *(t.xy for t in told)], axis=1),
-        np.concatenate([none, *(t.score for t in told)], axis=1),
-        np.concatenate([none, *(t.radius for t in told)], axis=1),
-        np.concatenate([none.astype(bool), *(t.anchored for t in told)], axis=1),
-        {k: a for t in told for k, a in t.absent.items()},
+        tuple(k for p in parts for k in p.keypoints),
+        {k: c for p in parts for k, c in p.calibration.items()},
+        np.concatenate([np.zeros((n, 0, 2)), *(p.xy for p in parts)], axis=1),
+        np.concatenate([none, *(p.score for p in parts)], axis=1),
+        np.concatenate([none, *(p.radius for p in parts)], axis=1),
+        np.concatenate([none.astype(bool), *(p.anchored for p in parts)], axis=1),
+        {k: a for p in parts for k, a in p.absent.items()},
     )

@@ -1,37 +1,32 @@
-"""The baseline without an image: where a keypoint is, judged from the person's labelled keypoints alone.
+"""The baseline without an image: where a keypoint is by the person's labelled keypoints alone.
 
 A model that looks at pixels must beat it, keypoint by keypoint. It is regression on geometry: the labelled inputs in
 the person's own frame (shoulders at the origin, torso upright, size one; missing ones filled in by their conditional
-mean), their products and random ReLU features (`pose_features`), ridge regression reweighted towards a loss that
-odd people do not bend. People and their mirror images are predicted alike.
+mean), their products and random ReLU features, ridge regression reweighted towards a loss that odd people do not bend.
 
-On MPII, fitted on 14,649 train people and judged on the 2,932 of val who have upper neck and head top, from the 12
+The set of features is closed under mirroring: a mirrored person has the same features in another order, some with the
+other sign. What is fitted then holds for people and their mirror images alike, and only one of the two is looked at.
+
+On MPII, fitted on 14,649 train people and evaluated on the 2,932 of val who have upper neck and head top, from the 12
 joints shared with COCO, it reaches PCKh@0.5 97.5 [96.9, 98.0] / 70.9 [69.3, 72.6] and PCKh@0.1 31.2 / 6.4 for upper
 neck / head top, and 88.0 / 56.5 and 19.1 / 4.2 when a random 30 % of the labels is hidden (mean of five draws; a linear
 model fitted anew for every pattern of missing inputs, on one draw: 87.8 / 50.6 and 17.7 / 3.2).
 
-N people, S inputs, T targets, F features.
+N people, S inputs, T targets, H plain features, R random ones, F in all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.calibration.pose_features import (
-    Reflection,
-    all_features,
-    count_features,
-    count_plain,
-    partners,
-    plain_features,
-    products,
-)
 from annotext.core.frame import Frame, columns, count, mirror, usable
 from annotext.core.poses import Poses
+from annotext.core.skeleton import Skeleton
 
 # A bound on time and memory; MPII's train set stays whole.
 MAX_PEOPLE = 20_000
@@ -59,6 +54,8 @@ WEIGHT_FLOOR = 0.02
 CAUCHY_SCALE = 0.1
 # People predicted at a time, which bounds memory.
 _CHUNK = 8192
+# Inputs further out than this (in person sizes) are mistakes or extreme foreshortening; products must not explode.
+REACH = 3.0
 
 
 @dataclass(frozen=True)
@@ -103,11 +100,11 @@ class PoseOnlyModel:
         predicted = np.full((len(poses), len(self.targets), 2), np.nan)
         known, completed, rows = self._completed(poses)
         frame = Frame.of(completed, self.inputs)
-        plain = plain_features(completed, known, frame)
+        plain = _plain_features(completed, known, frame)
         inside = np.empty((len(rows), len(self.targets), 2))
-        for start in range(0, len(rows), _CHUNK):
+        for start in range(0, len(rows) if self.targets else 0, _CHUNK):
             part = slice(start, start + _CHUNK)
-            features = all_features(plain[part], self.hidden, self.offset)
+            features = _all_features(plain[part], self.hidden, self.offset)
             for target, weights in enumerate(self.weights):
                 inside[part, target] = features @ weights
         predicted[rows] = frame.out_of(inside)
@@ -161,17 +158,17 @@ def fit(
         if labelled < MIN_PEOPLE:
             raise ValueError(f"{labelled} people have {target} labelled beside the inputs, {MIN_PEOPLE} are needed")
 
-    reflection = Reflection.of_plain(inputs, poses.skeleton)
+    reflection = _Reflection.of_plain(inputs, poses.skeleton)
     if reflection is not None:
         whole = np.concatenate([whole, mirror(whole, inputs, poses.skeleton)])
     shape = Frame.of(whole, inputs).into(whole).reshape(len(whole), -1)
     mean, covariance = shape.mean(axis=0), np.cov(shape, rowvar=False) + PRIOR_VARIANCE * np.eye(shape.shape[1])
 
     if not targets:
-        layer = np.zeros((count_plain(len(inputs)), 0), dtype=np.float32)
-        weights = np.zeros((0, count_features(len(inputs), 0), 2), dtype=np.float32)
+        plain, (one, _) = 3 * len(inputs) + 3, _products(3 * len(inputs) + 3)
+        layer, weights = np.zeros((plain, 0), dtype=np.float32), np.zeros((0, plain + len(one), 2), dtype=np.float32)
         return PoseOnlyModel(inputs, targets, mean, covariance, layer, layer[0], weights)
-    mirrored = partners(targets, poses.skeleton)
+    mirrored = _partners(targets, poses.skeleton)
     members = []
     metric = None
     for _ in range(MEMBERS):
@@ -180,11 +177,11 @@ def fit(
         given, there = np.concatenate([x, half_hidden[enough]]), np.concatenate([y, y[enough]])
         completed = _complete(given, mean, covariance)
         frame = Frame.of(completed, inputs)
-        plain, wanted = plain_features(completed, given, frame), frame.into(there).astype(np.float32)
+        plain, wanted = _plain_features(completed, given, frame), frame.into(there).astype(np.float32)
         if metric is None:
             metric = _metric(plain, wanted, reflection, mirrored, rng)
         hidden, offset = _random_layer(plain.shape[1], RANDOM_FEATURES, reflection, rng, metric)
-        features = all_features(plain, hidden, offset)
+        features = _all_features(plain, hidden, offset)
         members.append((hidden, offset, _fit_all(features, wanted, reflection, mirrored, RANDOM_FEATURES, ROUNDS)))
     return PoseOnlyModel(inputs, targets, mean, covariance, *_averaged(members))
 
@@ -204,7 +201,7 @@ def _averaged(
 def _random_layer(
     h: int,
     random: int,
-    reflection: Reflection | None,
+    reflection: _Reflection | None,
     rng: np.random.Generator,
     metric: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -220,7 +217,7 @@ def _random_layer(
 def _metric(
     plain: NDArray[np.float32],
     wanted: NDArray[np.float32],
-    reflection: Reflection | None,
+    reflection: _Reflection | None,
     mirrored: Sequence[int | None],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
@@ -232,7 +229,7 @@ def _metric(
     some = rng.choice(len(plain), min(len(plain), FIRST_PEOPLE), replace=False)
     sample = plain[some]
     hidden, offset = _random_layer(plain.shape[1], FIRST_FEATURES, reflection, rng)
-    features = all_features(sample, hidden, offset)
+    features = _all_features(sample, hidden, offset)
     weights = _fit_all(features, wanted[some], reflection, mirrored, FIRST_FEATURES, FIRST_ROUNDS)
     root = _sensitivity(sample, weights, hidden, offset, reflection)
     covariance = np.cov(sample, rowvar=False, dtype=np.float64)
@@ -246,11 +243,11 @@ def _sensitivity(
     weights: NDArray[np.float32],
     hidden: NDArray[np.float32],
     offset: NDArray[np.float32],
-    reflection: Reflection | None,
+    reflection: _Reflection | None,
 ) -> NDArray[np.float64]:
     """(H, H) root of the mean outer product of the fits' gradients by the plain features, targets weighing alike."""
     h = plain.shape[1]
-    one, other = products(h)
+    one, other = _products(h)
     active = (plain @ hidden + offset > 0).astype(np.float32)
     total = np.zeros((h, h))
     for fitted in weights:
@@ -320,7 +317,7 @@ def _hide_some(xy: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
 def _fit_all(
     features: NDArray[np.float32],
     wanted: NDArray[np.float32],
-    reflection: Reflection | None,
+    reflection: _Reflection | None,
     mirrored: Sequence[int | None],
     random: int,
     rounds: int,
@@ -353,3 +350,82 @@ def _fit_all(
             weight[target] = 1 / np.maximum(residual, WEIGHT_FLOOR) if number == 0 else towards_cauchy
             weight[target] /= weight[target].mean()
     return solution
+
+
+def _plain_features(completed: NDArray[np.float64], given: NDArray[np.float64], frame: Frame) -> NDArray[np.float32]:
+    """(N, S, 2) image pixels, filled in and as given -> (N, H): S places, S times whether given, turn (2), one."""
+    there = np.isfinite(given).all(axis=-1)
+    place = np.clip(frame.into(completed), -REACH, REACH).reshape(len(given), 2 * completed.shape[1])
+    turn = np.stack([np.sin(frame.turn), np.cos(frame.turn)], axis=1)
+    return np.concatenate([place, there, turn, np.ones((len(given), 1))], axis=1).astype(np.float32)
+
+
+def _all_features(
+    plain: NDArray[np.float32], hidden: NDArray[np.float32], offset: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(N, H) -> (N, F): plain features, products of coordinates, ReLU of (H, R) projections and (R,) offsets."""
+    one, other = _products(plain.shape[1])
+    return np.concatenate([plain, plain[:, one] * plain[:, other], np.maximum(plain @ hidden + offset, 0)], axis=1)
+
+
+def _products(plain: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which of the 2S coordinates of H = 3S + 3 plain features are multiplied with which: all pairs, squares too."""
+    one, other = np.triu_indices(2 * ((plain - 3) // 3))
+    return one, other
+
+
+def _partners(names: Sequence[str], skeleton: Skeleton) -> tuple[int | None, ...]:
+    """For each name the position of the one that takes its place in a mirror; None where that one is not named."""
+    swap: dict[str, str] = {}
+    for left, right in skeleton.flip_pairs:
+        swap[left], swap[right] = right, left
+    place = {name: i for i, name in enumerate(names)}
+    return tuple(place.get(swap.get(name, name)) for name in names)
+
+
+@dataclass(frozen=True)
+class _Reflection:
+    """Feature i of a mirrored person is sign[i] times feature index[i] of the person.
+
+    index: (F,) int64. sign: (F,) float32, 1 or -1.
+    """
+
+    index: NDArray[np.intp]
+    sign: NDArray[np.float32]
+
+    @classmethod
+    def of_plain(cls, inputs: Sequence[str], skeleton: Skeleton) -> _Reflection | None:
+        """Of the H plain features; None if an input stands without its other side, and no mirror keeps the set."""
+        partner = np.array([-1 if p is None else p for p in _partners(inputs, skeleton)])
+        if (partner < 0).any():
+            return None
+        s = len(inputs)
+        places = np.stack([2 * partner, 2 * partner + 1], axis=1).reshape(-1)
+        sign = np.concatenate([np.tile([-1.0, 1.0], s), np.ones(s), [-1.0, 1.0, 1.0]])
+        index = np.concatenate([places, 2 * s + partner, np.arange(3 * s, 3 * s + 3)])
+        return cls(index, sign.astype(np.float32))
+
+    def doubled(self, drawn: NDArray[np.float64]) -> NDArray[np.float32]:
+        """(H, R / 2) projections -> (H, R): after them those that see the mirrored person as they see the person."""
+        seen = np.zeros_like(drawn)
+        seen[self.index] = drawn * self.sign[:, None]
+        return np.concatenate([drawn, seen], axis=1).astype(np.float32)
+
+    def of_all(self, random: int) -> _Reflection:
+        """From the plain features to all F, of which the last `random` are `doubled`."""
+        h = len(self.index)
+        one, other = _products(h)
+        place = np.zeros((h, h), dtype=np.intp)
+        place[one, other] = place[other, one] = np.arange(len(one))
+        units = np.roll(np.arange(random), random // 2)
+        index = [self.index, h + place[self.index[one], self.index[other]], h + len(one) + units]
+        sign = [self.sign, self.sign[one] * self.sign[other], np.ones(random, dtype=np.float32)]
+        return _Reflection(np.concatenate(index), np.concatenate(sign))
+
+    def of_gram(self, gram: NDArray[Any]) -> NDArray[Any]:
+        """(F, F) sums of products of features over people -> the same over their mirror images."""
+        return self.sign[:, None] * gram[np.ix_(self.index, self.index)] * self.sign
+
+    def of_moment(self, moment: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(F, 2) sums of features times x and y -> the same over the mirror images, whose x is negated."""
+        return self.sign[:, None] * moment[self.index] * np.array([-1, 1], dtype=np.float32)

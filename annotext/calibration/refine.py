@@ -1,8 +1,8 @@
 """Where an added point really is: the network's point, moved by what the same person's labels say about it.
 
-A person who lacks one keypoint has others labelled. They say two things: where the point would be judged from the
-labelled pose alone (the expectation, `pose_only`), and how far off the network is on this person (the labelled
-inputs are predicted too). The final point is a weighted mean of three,
+A person who lacks one keypoint has others labelled. They tell two things: where the point would be by the labelled pose
+alone (the expectation, `pose_only`), and how far off the network is on this person (the labelled inputs are predicted
+too). The final point is a weighted mean of three,
 
     point = a0 * prediction + a1 * expectation + a2 * moved,        a = softmax(0, w1 . f, w2 . f),
 
@@ -30,10 +30,10 @@ from annotext.core.predictions import Predictions
 from annotext.core.skeleton import Skeleton
 
 ALTERNATIVES = 2
-# What the network says of its own point; the first that a prediction has.
+# The network's confidence in its own point; the first that a prediction has.
 CONFIDENCE = ("entropy", "score")
-# Of the optional passes; asked where a prediction has them. They bring one to two per cent of the error.
-PASSES = ("flip", "shift")
+# Of test-time augmentation, where a prediction has it. They bring one to two per cent of the error.
+AUGMENTATIONS = ("flip", "shift")
 # Lengths and shares enter as logarithms above these floors: below them they are noise. Lengths are in sizes.
 _FLOORS = {
     "entropy": 0.01,
@@ -146,10 +146,10 @@ def fit_anchor(
         known = [c.usable & np.isfinite(w).all(axis=-1) for c, w in zip(cases, wanted, strict=True)]
         if sum(int(k.sum()) for k in known) < MIN_PEOPLE:
             continue
-        said = np.concatenate([c.gates[k] for c, k in zip(cases, known, strict=True)])
-        middle, spread = _standard(said)
+        values = np.concatenate([c.gates[k] for c, k in zip(cases, known, strict=True)])
+        middle, spread = _standard(values)
         found = _least_distance(
-            _features(said, middle, spread),
+            _features(values, middle, spread),
             np.concatenate([c.alternatives[k] for c, k in zip(cases, known, strict=True)]),
             np.concatenate([w[k] for w, k in zip(wanted, known, strict=True)]),
         )
@@ -174,7 +174,7 @@ class _View:
     there: (N, S) bool, the input is labelled and the person's size known. size: (N,) pixels, NaN where unknown.
     seen: (N, S, 2), points, expectation: (N, A, 2), image pixels: predicted inputs, predicted keypoints, expectation.
     offset: (N, S, 2) labelled - seen, in sizes; weight: (N, S); both 0 where not there.
-    said: (N, A) arrays by name of what the network says of its points.
+    confidence: (N, A) arrays by name, the network's own figures of its points.
     """
 
     there: NDArray[np.bool_]
@@ -184,7 +184,7 @@ class _View:
     size: NDArray[np.float64]
     offset: NDArray[np.float64]
     weight: NDArray[np.float64]
-    said: Mapping[str, NDArray[np.float64]]
+    confidence: Mapping[str, NDArray[np.float64]]
 
     @classmethod
     def of(
@@ -205,12 +205,12 @@ class _View:
         offset = np.where(there[..., None], (labelled - seen) / size[:, None, None], 0.0)
         unlike = np.linalg.norm(offset - _geometric_median(offset, there)[:, None], axis=-1)
         mine = np.ix_(rows, predictions.skeleton.indices(keypoints))
-        said = {
+        confidence = {
             name: np.asarray(values[mine], dtype=np.float64)
             for name, values in (*predictions.features.items(), ("score", predictions.score))
         }
         weight = there / np.maximum(unlike, _ALIKE)
-        return cls(there, seen, points, expectation[rows], size, offset, weight, said)
+        return cls(there, seen, points, expectation[rows], size, offset, weight, confidence)
 
     def case(self, column: int, gates: Sequence[str]) -> _Case:
         """What is known about the keypoint `column`."""
@@ -234,8 +234,8 @@ class _View:
                 values[:, place] = self.there.mean(axis=1)
                 continue
             value = lengths.get(name)
-            if value is None and name in self.said:
-                value = self.said[name][:, column]
+            if value is None and name in self.confidence:
+                value = self.confidence[name][:, column]
             if value is not None:
                 values[:, place] = np.log(np.maximum(value, 0) + _FLOORS[name])
         alternatives = np.stack([expected, moved], axis=1)
@@ -281,8 +281,8 @@ def _check(
 
 def _gate_names(predictions: Predictions) -> tuple[str, ...]:
     confidence = next(k for k in CONFIDENCE if k == "score" or _has(predictions, k))
-    passes = [k for k in PASSES if _has(predictions, k)]
-    return (confidence, *passes, "disagreement", "peers", "offset", "moved", "labelled")
+    augmentations = [k for k in AUGMENTATIONS if _has(predictions, k)]
+    return (confidence, *augmentations, "disagreement", "peers", "offset", "moved", "labelled")
 
 
 def _has(predictions: Predictions, feature: str) -> bool:
@@ -301,6 +301,7 @@ def _groups(keypoints: tuple[str, ...], skeleton: Skeleton) -> list[list[int]]:
 def _geometric_median(offset: NDArray[np.float64], there: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(N, 2) of (N, S, 2) offsets where (N, S) there; Weiszfeld's iteration, rounded off below _ALIKE."""
     weight = there.astype(np.float64)
+    middle = np.zeros((len(offset), 2))
     for _ in range(6):
         middle = (weight[..., None] * offset).sum(axis=1) / (weight.sum(axis=1) + _EPSILON)[:, None]
         weight = there / np.maximum(np.linalg.norm(offset - middle[:, None], axis=-1), _ALIKE)

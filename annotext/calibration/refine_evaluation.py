@@ -1,6 +1,6 @@
-"""Is anchoring worth it? Each keypoint alone, out of sample, against what is there without it.
+"""Does anchoring help? Each keypoint alone, out of sample, against what is there without it.
 
-`learn_anchor` fits the expectation and the anchor, and judges them where neither saw the people: in folds of whole
+`learn_anchor` fits the expectation and the anchor, and evaluates them where neither saw the people: in folds of whole
 images. A keypoint is switched on only if the anchored point is closer than the raw prediction, than the expectation
 without an image, and than a heuristic without learning, each by more than the interval of the difference.
 
@@ -21,10 +21,10 @@ from annotext.calibration.pose_only import fit as fit_pose_only
 from annotext.calibration.refine import MIN_PEOPLE, AnchorModel, fit_anchor
 from annotext.core.anatomy import HIPS, SHOULDERS
 from annotext.core.frame import Frame, columns
-from annotext.core.poses import Poses
+from annotext.core.poses import Poses, joined
 from annotext.core.predictions import Predictions
 from annotext.evaluation.pck import torso_size
-from annotext.evaluation.ranking import Interval
+from annotext.evaluation.ranking import NOBODY, Interval, group_folds
 
 FOLDS = 5
 ROUNDS = 1000
@@ -83,7 +83,7 @@ class AnchorEvaluation:
     """How one keypoint fares out of sample.
 
     on: anchored beats all others. reason: a sentence why not, empty where on.
-    people, images: judged. error: mean distance from the truth in sizes, by point: student, pose_only, heuristic
+    people, images: evaluated. error: mean distance from the truth in sizes, by point: student, pose_only, heuristic
         (missing where there is no rule), anchored. difference: anchored minus each other's, with its 95 % interval.
     measure: "PCKh@0.5" or "PCK@0.2" (torsos). right: share right by it, by point. measured: people who have its unit.
     """
@@ -119,14 +119,14 @@ class AnchorEvaluation:
 class LearnedAnchor:
     """What `learn_anchor` found on N people.
 
-    pose_only, anchor: fitted on all of them, the anchor on only where `judgements` say so.
+    pose_only, anchor: fitted on all of them, the anchor on only where `evaluations` say so.
     frame: of the N people. expectation, xy: (N, A, 2) image pixels, the expectation and the final points (the
     prediction where off) of models that did not see the person: what calibration should be fitted on.
     """
 
     pose_only: PoseOnlyModel
     anchor: AnchorModel
-    judgements: tuple[AnchorEvaluation, ...]
+    evaluations: tuple[AnchorEvaluation, ...]
     frame: Frame
     expectation: NDArray[np.float64]
     xy: NDArray[np.float64]
@@ -142,7 +142,7 @@ def learn_anchor(
     folds: int = FOLDS,
     pose_only: PoseOnlyModel | None = None,
 ) -> LearnedAnchor:
-    """Fit expectation and anchor of A `keypoints` on N people who have them labelled, and judge them in folds.
+    """Fit expectation and anchor of A `keypoints` on N people who have them labelled, and evaluate them in folds.
 
     predictions: of the same people in the same order, by a network that did not learn from them. Crowds are left out.
     pose_only: fitted on other people, where there are more labels than predictions; else it is fitted here. Chance
@@ -153,7 +153,10 @@ def learn_anchor(
     """
     inputs, keypoints = tuple(inputs), tuple(keypoints)
     truth = np.where(poses.crowd[:, None, None], np.nan, columns(poses, keypoints))
-    fold = _folds(poses.image_index, folds, rng)
+    images = len(np.unique(poses.image_index))
+    if images < folds:
+        raise ValueError(f"{images} images, {folds} are needed to evaluate out of sample")
+    fold = group_folds(poses.image_index, folds, rng)
     hidden = _with_inputs_hidden(poses, inputs, rng)
     if pose_only is None:
         seeds = rng.integers(0, 2**32, folds + 1)
@@ -171,35 +174,35 @@ def learn_anchor(
         there = fold == number
         expectation[there] = model.predict(poses.take(there))
         hidden_expectation[there] = model.predict(hidden.take(there))
-    frame, hidden_frame = pose_only.frame(poses), pose_only.frame(hidden)
+    frame = pose_only.frame(poses)
+    # Everybody twice, under new ids: as labelled, and with inputs hidden.
+    n = len(poses)
+    ids = np.arange(2 * n, dtype=np.int64)
+    people, given = replace(joined(poses, hidden), ids=ids), _twice(predictions)
+    expected, frames = np.concatenate([expectation, hidden_expectation]), Frame.joined([frame, pose_only.frame(hidden)])
 
     def anchor_of(rows: NDArray[np.intp]) -> AnchorModel:
-        both = np.concatenate([expectation[rows], hidden_expectation[rows]])
-        sizes = Frame(
-            *(
-                np.concatenate([getattr(f, field)[rows] for f in (frame, hidden_frame)])
-                for field in ("center", "size", "turn")
-            )
+        both = np.concatenate([rows, rows + n])
+        return fit_anchor(
+            people.take(both), given.take(both), expected[both], frames.take(both), truth[both % n], inputs, keypoints
         )
-        people, said = _together(poses.take(rows), hidden.take(rows)), _twice(predictions, rows)
-        return fit_anchor(people, said, both, sizes, np.concatenate([truth[rows]] * 2), inputs, keypoints)
 
     raw = predictions.xy[:, predictions.skeleton.indices(keypoints)].astype(np.float64)
     xy = raw.copy()
     for number in range(folds):
         rows = np.flatnonzero(fold == number)
-        seen = Frame(frame.center[rows], frame.size[rows], frame.turn[rows])
         others = anchor_of(np.flatnonzero(fold != number))
-        xy[rows] = others.apply(poses.take(rows), predictions.take(poses.ids[rows]), expectation[rows], seen)
-    anchor = anchor_of(np.arange(len(poses)))
-    judgements = judge_anchor(poses, predictions, expectation, xy, frame, truth, keypoints, rng=rng)
-    on = tuple(a and j.on for a, j in zip(anchor.on, judgements, strict=True))
+        mine = poses.take(rows), predictions.take(poses.ids[rows]), expectation[rows], frame.take(rows)
+        xy[rows] = others.apply(*mine)
+    anchor = anchor_of(np.arange(n))
+    evaluations = evaluate_anchor(poses, predictions, expectation, xy, frame, truth, keypoints, rng=rng)
+    on = tuple(a and e.on for a, e in zip(anchor.on, evaluations, strict=True))
     return LearnedAnchor(
-        pose_only, replace(anchor, on=on), judgements, frame, expectation, np.where(np.array(on)[:, None], xy, raw)
+        pose_only, replace(anchor, on=on), evaluations, frame, expectation, np.where(np.array(on)[:, None], xy, raw)
     )
 
 
-def judge_anchor(
+def evaluate_anchor(
     poses: Poses,
     predictions: Predictions,
     expectation: NDArray[np.float64],
@@ -218,7 +221,7 @@ def judge_anchor(
     """
     everyone = columns(poses, tuple(poses.skeleton.keypoints))
     known = {k: everyone[:, i] for i, k in enumerate(poses.skeleton.keypoints)}
-    judgements = []
+    evaluations = []
     for column, keypoint in enumerate(keypoints):
         truth = truth_xy[:, column]
         there = np.isfinite(truth).all(axis=-1) & np.isfinite(expectation[:, column]).all(axis=-1) & (frame.size > 0)
@@ -238,10 +241,10 @@ def judge_anchor(
             {name: error[ANCHORED] - error[name] for name in others}, poses.image_index[rows], rng, rounds
         )
         measure, unit, share = _measure(poses, rows)
-        judged = np.isfinite(unit)
+        measured = np.isfinite(unit)
         mean = {name: _mean(e) for name, e in error.items()}
         reason = _why_off(keypoint, len(rows), mean, difference)
-        judgements.append(
+        evaluations.append(
             AnchorEvaluation(
                 keypoint,
                 not reason,
@@ -251,11 +254,11 @@ def judge_anchor(
                 mean,
                 difference,
                 measure,
-                {name: _mean((d <= share * unit)[judged]) for name, d in distance.items()},
-                int(judged.sum()),
+                {name: _mean((d <= share * unit)[measured]) for name, d in distance.items()},
+                int(measured.sum()),
             )
         )
-    return tuple(judgements)
+    return tuple(evaluations)
 
 
 def heuristic(
@@ -303,7 +306,7 @@ def _intervals(
     _, member = np.unique(image, return_inverse=True)
     people = np.bincount(member)
     if not len(people):
-        return {name: Interval(np.nan, np.nan, np.nan) for name in values}
+        return dict.fromkeys(values, NOBODY)
     sums = np.stack([np.bincount(member, v) for v in values.values()] + [people], axis=1)
     drawn = np.stack([sums[rng.integers(0, len(people), len(people))].sum(axis=0) for _ in range(rounds)])
     means = drawn[:, :-1] / drawn[:, -1:]
@@ -313,17 +316,9 @@ def _intervals(
     }
 
 
-def _folds(image: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(N,) the fold of each person; an image's people stay together."""
-    images, member = np.unique(image, return_inverse=True)
-    if len(images) < folds:
-        raise ValueError(f"{len(images)} images, {folds} are needed to judge out of sample")
-    return np.asarray((rng.permutation(len(images)) % folds)[member])
-
-
 def _with_inputs_hidden(poses: Poses, inputs: tuple[str, ...], rng: np.random.Generator) -> Poses:
     """The same people with some inputs not labelled, a share drawn per person."""
-    mine = [poses.skeleton.index[k] for k in inputs if k in poses.skeleton.index]
+    mine = poses.skeleton.indices(k for k in inputs if k in poses.skeleton.index)
     share = HIDDEN_SHARE * rng.random((len(poses), 1))
     hide = np.zeros(poses.visibility.shape, dtype=bool)
     hide[:, mine] = rng.random((len(poses), len(mine))) < share
@@ -334,27 +329,15 @@ def _with_inputs_hidden(poses: Poses, inputs: tuple[str, ...], rng: np.random.Ge
     )
 
 
-def _together(one: Poses, other: Poses) -> Poses:
-    """Both sets of people under new ids, 0 to 2N - 1; they share their images."""
-    twice = one.take(np.tile(np.arange(len(one)), 2))
-    return replace(
-        twice,
-        xy=np.concatenate([one.xy, other.xy]),
-        visibility=np.concatenate([one.visibility, other.visibility]),
-        ids=np.arange(len(twice), dtype=np.int64),
-    )
-
-
-def _twice(predictions: Predictions, rows: NDArray[np.intp]) -> Predictions:
-    """What was said about the people at `rows`, two times over, under new ids."""
-    twice = np.tile(rows, 2)
+def _twice(predictions: Predictions) -> Predictions:
+    """The same people two times over, under the ids 0 to 2N - 1."""
     return replace(
         predictions,
-        ids=np.arange(len(twice), dtype=np.int64),
-        file_names=tuple(predictions.file_names[r] for r in twice),
-        xy=predictions.xy[twice],
-        score=predictions.score[twice],
-        features={name: values[twice] for name, values in predictions.features.items()},
+        ids=np.arange(2 * len(predictions), dtype=np.int64),
+        file_names=predictions.file_names * 2,
+        xy=np.tile(predictions.xy, (2, 1, 1)),
+        score=np.tile(predictions.score, (2, 1)),
+        features={name: np.tile(values, (2, 1)) for name, values in predictions.features.items()},
     )
 
 

@@ -38,6 +38,15 @@ class Frame:
         turn = np.where(np.isfinite(up).all(axis=1), np.arctan2(up[:, 0], -up[:, 1]), 0.0)
         return cls(np.where(np.isfinite(shoulders), shoulders, middle), size_of(xy), turn)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Frame]) -> Frame:
+        """Those of all parts, one behind the other."""
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("center", "size", "turn")))
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Frame:
+        """Those of the people at `rows`, in that order."""
+        return Frame(self.center[rows], self.size[rows], self.turn[rows])
+
     def into(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N, P, 2) image pixels -> the person's frame."""
         return rotate((xy - self.center[:, None]) / self.size[:, None, None], -self.turn)

@@ -52,25 +52,3 @@ def tolerance(
         per_keypoint = np.sqrt(-2 * np.log(SIMILARITY)) * 2 * sigmas
     unit = np.where(unit > 0, unit, np.nan)
     return unit[:, None] * per_keypoint
-
-
-def best_known(
-    sigmas: NDArray[np.float64],
-    *,
-    area: NDArray[np.float64],
-    head_size: NDArray[np.float64],
-    size: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
-    """(N, A) px as `tolerance`, and (N,) object array of the `Criterion` used: the first each person has the means for.
-
-    KS where there is an area, PCKh where there is a head size, else KS_OF_SIZE. For reports on one file; scores that
-    are to hold elsewhere take one criterion for all.
-    """
-    used = np.full(len(size), Criterion.KS_OF_SIZE, dtype=object)
-    used[head_size > 0] = Criterion.PCKH
-    used[area > 0] = Criterion.KS
-    found = np.full((len(size), len(sigmas)), np.nan)
-    for criterion in Criterion:
-        mine = used == criterion
-        found[mine] = tolerance(criterion, sigmas, area=area, head_size=head_size, size=size)[mine]
-    return found, used

@@ -1,7 +1,7 @@
-"""Finding a rule: which few labelled keypoints, with which weights, say best where another keypoint is.
+"""Finding a rule: which few labelled keypoints, with which weights, best give the place of another keypoint.
 
 Candidates are linear combinations with weights that sum to 1, so that a rule moves, turns and grows with the person.
-For a keypoint on the midline left and right weigh the same. All candidates are fitted and judged on the same people,
+For a keypoint on the midline left and right weigh the same. All candidates are fitted and evaluated on the same people,
 those with every candidate parent labelled, and ranked by their error on people they were not fitted on.
 
 N people, C candidates of P terms each (a term is a keypoint, or the middle of a left and right pair), T terms in all.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from annotext.core.frame import columns, mean_point, size_of
 from annotext.core.poses import Poses
 from annotext.core.skeleton import Skeleton
 from annotext.evaluation.derive_check import ERROR_CAP, Z95, Figures, Unit, clustered_error
+from annotext.evaluation.ranking import group_folds
 
 # By default: a rule of more parents is hard to check by eye, and applies to fewer people.
 MOST_PARENTS = 4
@@ -61,7 +63,7 @@ class Found:
     """The best rules for a keypoint, best first.
 
     parents: the candidate keypoints. left_out: those that too few people have, or that lack their other side.
-    candidates: combinations tried. taught: people they were fitted on. rows: (M,) the people they were judged on.
+    candidates: combinations tried. taught: people they were fitted on. rows: (M,) the people they were evaluated on.
     """
 
     rules: tuple[FoundRule, ...]
@@ -83,7 +85,7 @@ def find(
     most_parents: int = MOST_PARENTS,
     rng: np.random.Generator | None = None,
 ) -> Found:
-    """Rules of 2 to `most_parents` of `parents` for `keypoint`, judged on `poses` in `unit`; crowds left out.
+    """Rules of 2 to `most_parents` of `parents` for `keypoint`, evaluated on `poses` in `unit`; crowds left out.
 
     train: fit on these people; without it on `poses` itself, cross-fitted over `FOLDS` groups of images.
     keep_all: leave out no parent because it is rare. rng: draws the groups (default: seed 0).
@@ -91,10 +93,10 @@ def find(
     Raises ValueError for an unknown keypoint, a keypoint that is its own parent, or too few people or parents.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    for which in (poses, train):
-        unknown = [k for k in (keypoint, *parents) if which is not None and k not in which.skeleton.index]
+    for skeleton in [p.skeleton for p in (poses, train) if p is not None]:
+        unknown = [k for k in (keypoint, *parents) if k not in skeleton.index]
         if unknown:
-            raise ValueError(f"there is no {', '.join(unknown)} in {which.skeleton.name}")  # type: ignore[union-attr]
+            raise ValueError(f"there is no {', '.join(unknown)} in {skeleton.name}")
     if keypoint in parents:
         raise ValueError(f"{keypoint} cannot be its own parent")
     wanted = ~poses.crowd & np.isfinite(unit.length) & poses.labelled[:, poses.skeleton.index[keypoint]]
@@ -116,27 +118,24 @@ def find(
     group = poses.image_index[rows]
 
     shortlist, tried = _sift(here, there, terms, zoom, rng, most_parents, crossed=train is None)
-    folds = _folds(group, rng) if train is None else None
-    judged: list[tuple[tuple[int, ...], NDArray[np.float64], NDArray[np.float64]]] = []
+    folds = group_folds(group, FOLDS, rng) if train is None else None
+    fitted: list[_Fitted] = []
     for candidates in shortlist:
-        weights = there.fit(candidates)
         distance = np.empty((len(candidates), len(rows)))
+        weights = there.fit(candidates)
         if folds is None:
             distance[:] = here.distance(candidates, weights)
         else:
-            for fold in range(FOLDS):
-                out = folds == fold
-                crossed = here.take(~out).fit(candidates)
-                distance[:, out] = here.take(out).distance(candidates, crossed)
-        judged += zip([tuple(c) for c in candidates.tolist()], weights, distance * zoom, strict=True)
-    kept = _best(judged, group)
+            for out in (folds == fold for fold in range(FOLDS)):
+                distance[:, out] = here.take(out).distance(candidates, here.take(~out).fit(candidates))
+        fitted += map(_Fitted, map(tuple, candidates.tolist()), weights, distance * zoom)
     source = (poses if train is None else train).skeleton.name
     found = tuple(
         FoundRule(
-            Rule(keypoint, _by_name(terms, candidate, weight), ANY, source, f"fitted on {len(there.size)} people"),
-            Figures.of(unit.name, distance, group),
+            Rule(keypoint, _by_name(terms, one), ANY, source, f"fitted on {len(there.size)} people"),
+            Figures.of(unit.name, one.distance, group),
         )
-        for candidate, weight, distance in kept
+        for one in _best(fitted, group)
     )
     return Found(found, names, tuple(k for k in parents if k not in names), tried, len(there.size), rows)
 
@@ -237,12 +236,6 @@ def _enough(n: int, keypoint: str, what_for: str) -> None:
         )
 
 
-def _folds(group: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.intp]:
-    """(N,) fold of each person; people of one image share it."""
-    images, member = np.unique(group, return_inverse=True)
-    return (rng.permutation(len(images)) % FOLDS)[member.reshape(-1)]
-
-
 def _sift(
     here: _Sample,
     there: _Sample,
@@ -285,37 +278,46 @@ def _sift(
 
 def _candidates(terms: int, p: int, before: NDArray[np.intp]) -> NDArray[np.intp]:
     """(C, p) all sets of p terms, or where they are too many, the sets `before` (C', p - 1) and one more."""
-    total = 1
-    for i in range(p):
-        total = total * (terms - i) // (i + 1)
-    if total <= _MOST_CANDIDATES:
+    if comb(terms, p) <= _MOST_CANDIDATES:
         return np.array(list(combinations(range(terms), p)), dtype=np.intp).reshape(-1, p)
     grown = {tuple(sorted((*some, more))) for some in before.tolist() for more in range(terms) if more not in some}
     return np.array(sorted(grown), dtype=np.intp).reshape(-1, p)
 
 
-def _best(
-    judged: Sequence[tuple[tuple[int, ...], NDArray[np.float64], NDArray[np.float64]]], group: NDArray[np.int64]
-) -> list[tuple[tuple[int, ...], NDArray[np.float64], NDArray[np.float64]]]:
+@dataclass(frozen=True)
+class _Fitted:
+    """A candidate: its P terms, their (P,) weights, and (M,) distances from the label in units."""
+
+    terms: tuple[int, ...]
+    weights: NDArray[np.float64]
+    distance: NDArray[np.float64]
+
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """(M,) distances, each at most `ERROR_CAP`."""
+        return np.minimum(self.distance, ERROR_CAP)
+
+
+def _best(fitted: Sequence[_Fitted], group: NDArray[np.int64]) -> list[_Fitted]:
     """The `REPORTED` candidates of least error, without those that hold a better or equally good one and more."""
-    kept: list[tuple[tuple[int, ...], NDArray[np.float64], NDArray[np.float64]]] = []
-    for entry in sorted(judged, key=lambda e: len(e[0])):
-        capped = np.minimum(entry[2], ERROR_CAP)
-        worth = True
-        for smaller in kept:
-            if set(smaller[0]) < set(entry[0]):
-                gain = np.minimum(smaller[2], ERROR_CAP) - capped
-                needed = max(Z95 * clustered_error(gain, group), _GAIN * (gain + capped).mean())
-                worth &= bool(gain.mean() > needed)
-        if worth:
-            kept.append(entry)
-    return sorted(kept, key=lambda e: float(np.minimum(e[2], ERROR_CAP).mean()))[:REPORTED]
+    kept: list[_Fitted] = []
+    for one in sorted(fitted, key=lambda f: len(f.terms)):
+        smaller = [other for other in kept if set(other.terms) < set(one.terms)]
+        if all(_gains(one.error, other.error, group) for other in smaller):
+            kept.append(one)
+    return sorted(kept, key=lambda f: float(f.error.mean()))[:REPORTED]
 
 
-def _by_name(
-    terms: Sequence[tuple[str, ...]], candidate: tuple[int, ...], weight: NDArray[np.float64]
-) -> dict[str, float]:
+def _gains(error: NDArray[np.float64], before: NDArray[np.float64], group: NDArray[np.int64]) -> bool:
+    """Whether (M,) errors are smaller than those before by more than chance, and by `_GAIN`."""
+    gain = before - error
+    return bool(gain.mean() > max(Z95 * clustered_error(gain, group), _GAIN * before.mean()))
+
+
+def _by_name(terms: Sequence[tuple[str, ...]], one: _Fitted) -> dict[str, float]:
     """Weights of keypoints, which a term's members share; they sum to 1."""
     return {
-        name: float(w) / len(terms[term]) for term, w in zip(candidate, weight, strict=True) for name in terms[term]
+        name: float(w) / len(terms[term])
+        for term, w in zip(one.terms, one.weights, strict=True)
+        for name in terms[term]
     }

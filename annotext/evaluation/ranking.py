@@ -1,7 +1,7 @@
 """How well a score ranks points, how far it can be taken as a probability, and how sure such figures are.
 
-Scores are better when higher. `wrong` and `correct` say of each of M points whether it is; callers leave out points
-nobody can judge. Equal scores count as a random order among them, so a constant score is worth what chance is.
+Scores are better when higher. `wrong` and `correct` tell of each of M points whether it is; callers leave out points
+of which that is not known. Equal scores count as a random order among them, so a constant score is as good as chance.
 """
 
 from __future__ import annotations
@@ -15,14 +15,6 @@ from numpy.typing import NDArray
 # Fewer bins hide what happens between them, more are noise: 15 is what the literature reports (Guo et al. 2017).
 BINS = 15
 ROUNDS = 1000
-
-
-@dataclass(frozen=True)
-class RiskCoverage:
-    """What share is wrong among the best-scored ones: at each of M coverages in (0, 1], the risk; both (M,) float64."""
-
-    coverage: NDArray[np.float64]
-    risk: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -46,6 +38,10 @@ class Interval:
     high: float
 
 
+# Of a figure without points.
+NOBODY = Interval(float("nan"), float("nan"), float("nan"))
+
+
 def auroc(score: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
     """Probability that a correct point scores above a wrong one, ties counting half; NaN without one of each.
 
@@ -55,25 +51,17 @@ def auroc(score: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
     bad = len(correct) - good
     if not good or not bad:
         return float("nan")
-    _, member, size = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(size) - (size - 1) / 2)[member]
-    return float((ranks[correct].sum() - good * (good + 1) / 2) / (good * bad))
+    from scipy.stats import rankdata
 
-
-def risk_coverage(score: NDArray[np.float64], wrong: NDArray[np.bool_]) -> RiskCoverage:
-    """The share wrong among the best 1, 2, ... M points (Geifman and El-Yaniv 2017); ties in expectation."""
-    count = np.arange(1, len(wrong) + 1)
-    return RiskCoverage(count / max(len(wrong), 1), np.cumsum(_expected_wrong(score, wrong)) / count)
+    return float((rankdata(score)[correct].sum() - good * (good + 1) / 2) / (good * bad))
 
 
 def aurc(score: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
-    """Area under the risk-coverage curve: the mean risk over all coverages; NaN without points."""
-    return float(risk_coverage(score, wrong).risk.mean()) if len(wrong) else float("nan")
-
-
-def excess_aurc(score: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
-    """`aurc` less that of a perfect ranking of the same points (E-AURC, Geifman et al. 2019)."""
-    return aurc(score, wrong) - aurc(-wrong.astype(np.float64), wrong)
+    """Area under the risk-coverage curve (Geifman and El-Yaniv 2017): the mean share wrong among the best 1, 2, ... M
+    points, ties in expectation; NaN without points."""
+    if not len(wrong):
+        return float("nan")
+    return float((np.cumsum(_expected_wrong(score, wrong)) / np.arange(1, len(wrong) + 1)).mean())
 
 
 def found_in_worst(score: NDArray[np.float64], wrong: NDArray[np.bool_], share: float) -> float:
@@ -95,15 +83,13 @@ def reliability_equal_count(
     """`bins` bins of equally many points, by rank; equal probabilities stay together in the lower one."""
     order = np.sort(probability)
     edges = order[np.clip(np.ceil(np.arange(1, bins) * len(order) / bins).astype(np.intp) - 1, 0, None)]
-    return _reliability(probability, correct, np.searchsorted(edges, probability, side="left"), bins)
-
-
-def reliability_equal_width(
-    probability: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = BINS
-) -> Reliability:
-    """`bins` bins of width 1 / bins, closed on the right as in Guo et al. 2017."""
-    member = np.clip(np.ceil(probability * bins).astype(np.intp) - 1, 0, bins - 1)
-    return _reliability(probability, correct, member, bins)
+    member = np.searchsorted(edges, probability, side="left")
+    count = np.bincount(member, minlength=bins)
+    there = count > 0
+    predicted, observed = (
+        np.bincount(member, weights=values, minlength=bins)[there] / count[there] for values in (probability, correct)
+    )
+    return Reliability(predicted, observed, count[there].astype(np.int64))
 
 
 def ece(reliability: Reliability) -> float:
@@ -142,40 +128,25 @@ def bootstrap(
     return Interval(float(statistic(np.arange(len(groups)))), float(low), float(high))
 
 
+def group_folds(groups: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """(M,) the fold, 0 to `folds` - 1, of each of M rows; rows of one group (image) share it."""
+    known, member = np.unique(groups, return_inverse=True)
+    return (rng.permutation(len(known)) % folds)[member.reshape(-1)]
+
+
 def clopper_pearson_upper(wrong: int, total: int, level: float) -> float:
     """The largest share wrong that `wrong` of `total` independent points leave possible, one-sided at `level`.
 
-    The p with P(X <= wrong; total, p) = 1 - level (Clopper and Pearson 1934), found by halving; 1 without points.
+    The p with P(X <= wrong; total, p) = 1 - level (Clopper and Pearson 1934); 1 without points.
     """
+    from scipy.special import betaincinv
+
     if not 0 <= wrong <= total:
         raise ValueError(f"{wrong} wrong of {total}")
-    if wrong == total:
-        return 1.0
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, total + 1)))])
-    k = np.arange(wrong + 1)
-    choose = logs[total] - logs[k] - logs[total - k]
-    low, high = wrong / total, 1.0
-    for _ in range(60):
-        p = (low + high) / 2
-        terms = choose + k * np.log(p) + (total - k) * np.log1p(-p) if 0 < p < 1 else np.array([-np.inf])
-        if np.exp(terms).sum() > 1 - level:
-            low = p
-        else:
-            high = p
-    return high
+    return float(betaincinv(wrong + 1, total - wrong, level)) if wrong < total else 1.0
 
 
 def _expected_wrong(score: NDArray[np.float64], wrong: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(M,) best first: is the point wrong; among equal scores, the share that is."""
     _, member, size = np.unique(-score, return_inverse=True, return_counts=True)
     return np.repeat(np.bincount(member, weights=wrong, minlength=len(size)) / size, size)
-
-
-def _reliability(
-    probability: NDArray[np.float64], correct: NDArray[np.bool_], member: NDArray[np.intp], bins: int
-) -> Reliability:
-    count = np.bincount(member, minlength=bins)
-    there = count > 0
-    predicted = np.bincount(member, weights=probability, minlength=bins)[there] / count[there]
-    observed = np.bincount(member, weights=correct, minlength=bins)[there] / count[there]
-    return Reliability(predicted, observed, count[there].astype(np.int64))

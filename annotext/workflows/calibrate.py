@@ -1,28 +1,33 @@
-"""Learn what a predictor's added points are worth, and write it down: calibration.json, a report, a picture."""
+"""Learn how far a predictor's added points can be trusted, and write it: calibration.json, a report, a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.markup import escape
 
-from annotext.calibration.datasets import HELD_OUT, REVIEWED, CalibrationSet, read_calibration_sets, with_reviews
+from annotext.calibration.datasets import (
+    HELD_OUT,
+    REVIEWED,
+    CalibrationSet,
+    Choice,
+    read_calibration_sets,
+    with_reviews,
+)
 from annotext.calibration.files import FILE_NAME, write_calibration
 from annotext.calibration.keypoint import ANY
-from annotext.calibration.learn import Learned, learn, learn_any
+from annotext.calibration.learn import Learned, learn, learn_any, pooled
 from annotext.calibration.model import CalibrationModel, CalibrationPart, Truth
-from annotext.calibration.pool import pooled
 from annotext.calibration.pose_only import fit as fit_pose_only
 from annotext.core.errors import InputError, Problem
 from annotext.core.poses import Poses
 from annotext.evaluation.correctness import Criterion
 from annotext.evaluation.ranking import (
-    Interval,
+    NOBODY,
     aurc,
     auroc,
     bootstrap,
@@ -52,14 +57,14 @@ ROUNDS = 300
 
 @dataclass(frozen=True)
 class KeypointReport:
-    """How one keypoint fared on people that what judges them did not see.
+    """The figures of one keypoint on people whom the models that made them did not see.
 
     protocol, file: the truth, as it was named. n: points with a truth. right: share of the finished points that
         `criterion` calls right.
     figures: AUROC, AURC, worst10 (share of all errors in the worst tenth), by the predictor's own score on its own
         points ("raw_...") and by the calibrated one on the finished points; ece, coverage of the 90 % radius, its
         median in sizes. Each (value, low, high), 95 % by redrawing images. Empty where there is no calibration.
-    skipped: why there is no calibration, else empty. anchor: what was judged about it, `AnchorEvaluation.to_dict`.
+    skipped: why there is no calibration, else empty. anchor: `AnchorEvaluation.to_dict`.
     """
 
     keypoint: str
@@ -90,7 +95,7 @@ class KeypointReport:
 @dataclass(frozen=True)
 class CalibrationReport:
     """What one run of `calibrate` did. picture: written beside the calibration. skipped: records left out. notes: what
-    a person should know about the truths."""
+    a person should know about the calibration sets."""
 
     predictor: str
     predictor_sha256: str
@@ -192,13 +197,13 @@ def calibrate(
 ) -> CalibrationReport:
     """Write calibration.json for the predictor at `predictor`, and a picture beside it.
 
-    truths, held_out, reviewed, predictions, keypoints, inputs, joints, head_sizes: as `read_calibration_sets` takes
-    them; what reviewers decided about a keypoint is learned together with its labels (`with_reviews`). criterion: what
-    right means, one for all. anchored: points may be moved by what the labels say. poses: a file with many labelled
-    people, from which the expectation by pose alone is learned instead; its images that a truth has are left out.
-    output: default in the run, or beside the card. allow_seen: also learn from files that the run was trained on.
-    progress: told what is learned next. All outputs are checked before work starts; nothing is written if nothing could
-    be learned. Raises InputError or AnnotextError.
+    truths, held_out, reviewed, predictions: as `read_calibration_sets` takes them; keypoints, inputs, joints,
+    head_sizes: as `Choice` does. What reviewers decided about a keypoint is learned together with its labels
+    (`with_reviews`). criterion: what right means, one for all. anchored: points may be moved by what the labels say.
+    poses: a file with many labelled people, from which the expectation by pose alone is learned instead; its images
+    that a truth has are left out. output: default in the run, or beside the card. allow_seen: also learn from files
+    that the run was trained on. progress: called with what is learned next. All outputs are checked before work starts;
+    nothing is written if nothing could be learned. Raises InputError or AnnotextError.
     """
     truths, held_out, reviewed, predictions = map(paths_of, (truths, held_out, reviewed, predictions))
     poses, head_sizes, output, report = map(path_of, (poses, head_sizes, output, report))
@@ -207,55 +212,45 @@ def calibrate(
     card = read_card(card_path)
     output = output or card_path.parent / FILE_NAME
     drawn = output.with_suffix(".png")
-    read = [*truths, *held_out, *reviewed, *predictions, card_path, poses, head_sizes]
-    check_outputs([output, drawn, *([report] if report else [])], read, force)
+    files = [*truths, *held_out, *reviewed, *predictions]
+    check_outputs([output, drawn, *([report] if report else [])], [*files, card_path, poses, head_sizes], force)
     calibration_sets = read_calibration_sets(
         truths,
         held_out,
         predictions,
         reviewed=reviewed,
         predictor_sha256=card.sha256,
-        keypoints=keypoints,
-        inputs=inputs,
-        joints=joints,
-        head_sizes=head_sizes,
-        skip_bad=skip_bad,
+        choice=Choice(keypoints, inputs, joints, head_sizes, skip_bad),
     )
-    more = read_annotations(poses, skip_bad=skip_bad).poses if poses is not None else None
+    others = read_annotations(poses, skip_bad=skip_bad).poses if poses is not None else None
     if not allow_seen:
         _refuse_seen(calibration_sets, card_path.parent / DATA)
     arranged, notes = with_reviews(calibration_sets)
     if not arranged:
         raise InputError(
-            Problem(str(calibration_set.path), "", "holds too few decisions to learn from", notes[-1])
-            for calibration_set in calibration_sets
+            Problem(str(s.path), "", "holds too few decisions to learn from", notes[-1]) for s in calibration_sets
         )
-    learned: list[Learned] = []
+    learned: list[tuple[CalibrationSet, Learned]] = []
+    parts: list[CalibrationPart] = []
     rows: list[KeypointReport] = []
-    for calibration_set, reviews in arranged:
+    for one, reviews in arranged:
         if progress is not None:
-            files = " and ".join(str(p) for p in dict.fromkeys([calibration_set.path, *(r.path for r in reviews)]))
-            progress(f"learning about {', '.join(calibration_set.keypoints)} from {files}")
-        one = _learn(calibration_set, criterion, anchored, more)
+            paths = " and ".join(str(p) for p in dict.fromkeys([one.path, *(r.path for r in reviews)]))
+            progress(f"learning about {', '.join(one.keypoints)} from {paths}")
+        found = _learn(one, criterion, anchored, others)
+        member = np.zeros(len(one.poses), dtype=np.intp)
         if reviews:
-            one, member = pooled(one, [r.people() for r in reviews])
-            rows += [
-                row for i, own in enumerate((calibration_set, *reviews)) for row in _rows(one.take(member == i), own)
-            ]
-        else:
-            rows += _rows(one, calibration_set)
-        learned.append(one)
-    taught = [calibration_set for calibration_set, _ in arranged]
-    _refuse_nothing(taught, learned)
-    parts = [
-        one.part(calibration_set.truth, [r.truth for r in reviews])
-        for one, (calibration_set, reviews) in zip(learned, arranged, strict=True)
-        if calibration_set.truth.protocol != HELD_OUT
-    ]
-    parts += (any_part := _any_part(taught, learned))
-    model = CalibrationModel(card.sha256, tuple(parts))
-    write_calibration(model, output, force=force, inputs=[*truths, *held_out, *reviewed, *predictions])
-    scored = _scored(learned)
+            found, member = pooled(found, [r.people() for r in reviews])
+        for i, of in enumerate((one, *reviews)):
+            rows += _rows(found.take(member == i), of)
+        learned.append((one, found))
+        if one.truth.protocol != HELD_OUT:
+            parts.append(found.part(one.truth, [r.truth for r in reviews]))
+    _refuse_nothing(learned)
+    any_part = _any_part([(s, found) for s, found in learned if s.truth.protocol == HELD_OUT])
+    parts += any_part
+    write_calibration(CalibrationModel(card.sha256, tuple(parts)), output, force=force, inputs=files)
+    scored = _scored(found for _, found in learned)
     if scored:
         with writing(drawn, force=force) as temporary:
             temporary.write_bytes(picture(scored, f"{card.name}: added points, judged out of sample"))
@@ -269,8 +264,8 @@ def calibrate(
         criterion=str(criterion),
         keypoints=tuple(rows),
         any_points=sum(part.calibration[ANY].points for part in any_part),
-        truths=tuple(dict.fromkeys(calibration_set.truth for calibration_set in calibration_sets)),
-        skipped=tuple(dict.fromkeys(p for calibration_set in calibration_sets for p in calibration_set.skipped)),
+        truths=tuple(dict.fromkeys(s.truth for s in calibration_sets)),
+        skipped=tuple(dict.fromkeys(p for s in calibration_sets for p in s.skipped)),
         notes=tuple(notes),
     )
     if report is not None:
@@ -278,27 +273,25 @@ def calibrate(
     return result
 
 
-def _learn(calibration_set: CalibrationSet, criterion: Criterion, anchored: bool, more: Poses | None) -> Learned:
+def _learn(one: CalibrationSet, criterion: Criterion, anchored: bool, others: Poses | None) -> Learned:
     try:
         pose_only = None
-        if more is not None:
-            others = ~np.isin(_base_names(more), _base_names(calibration_set.poses))
-            pose_only = fit_pose_only(more.take(others), calibration_set.inputs, calibration_set.keypoints)
+        if others is not None:
+            elsewhere = ~np.isin(_base_names(others), _base_names(one.poses))
+            pose_only = fit_pose_only(others.take(elsewhere), one.inputs, one.keypoints)
         return learn(
-            calibration_set.poses,
-            calibration_set.predictions,
-            calibration_set.inputs,
-            calibration_set.keypoints,
+            one.poses,
+            one.predictions,
+            one.inputs,
+            one.keypoints,
             criterion=criterion,
             anchored=anchored,
             pose_only=pose_only,
-            reviewed=calibration_set.reviewed,
+            reviewed=one.reviewed,
         )
     except ValueError as error:
         hint = "give a file of more people, or leave these out (--keypoints, --joints)"
-        raise InputError.single(
-            calibration_set.path, ", ".join(calibration_set.keypoints), f"cannot be learned: {error}", hint
-        ) from None
+        raise InputError.single(one.path, ", ".join(one.keypoints), f"cannot be learned: {error}", hint) from None
 
 
 def _base_names(poses: Poses) -> list[str]:
@@ -306,84 +299,75 @@ def _base_names(poses: Poses) -> list[str]:
     return [PurePosixPath(name.replace("\\", "/")).name for name in poses.file_names()]
 
 
-def _any_part(calibration_sets: Sequence[CalibrationSet], learned: Sequence[Learned]) -> list[CalibrationPart]:
-    """What held-out joints together say about keypoints that have no truth; nothing where there are too few."""
-    mine = [
-        (calibration_set, one)
-        for calibration_set, one in zip(calibration_sets, learned, strict=True)
-        if calibration_set.truth.protocol == HELD_OUT
-    ]
-    if not mine:
-        return []
-    calibration = learn_any([one for _, one in mine])
+def _any_part(held_out: Sequence[tuple[CalibrationSet, Learned]]) -> list[CalibrationPart]:
+    """The part for keypoints that have no truth, from all held-out joints together; none where there are too few."""
+    calibration = learn_any([found for _, found in held_out]) if held_out else {}
     if not calibration:
         return []
-    first = mine[0][0]
-    inputs = tuple(
-        dict.fromkeys(k for calibration_set, _ in mine for k in (*calibration_set.inputs, *calibration_set.keypoints))
-    )
-    shared = tuple(k for k in inputs if all(k in (*o.inputs, *o.keypoints) for o, _ in mine))
-    truth, *also = dict.fromkeys(calibration_set.truth for calibration_set, _ in mine)
-    return [CalibrationPart(shared, (), fit_pose_only(first.poses, shared, ()), None, calibration, truth, tuple(also))]
+    sets = [s for s, _ in held_out]
+    labelled = [(*s.inputs, *s.keypoints) for s in sets]
+    shared = tuple(k for k in dict.fromkeys(k for names in labelled for k in names) if all(k in n for n in labelled))
+    truth, *also = dict.fromkeys(s.truth for s in sets)
+    frames = fit_pose_only(sets[0].poses, shared, ())
+    return [CalibrationPart(shared, (), frames, None, calibration, truth, tuple(also))]
 
 
-def _refuse_nothing(calibration_sets: Sequence[CalibrationSet], learned: Sequence[Learned]) -> None:
+def _refuse_nothing(learned: Sequence[tuple[CalibrationSet, Learned]]) -> None:
     """Raises InputError where no keypoint got a calibration or an anchor: such a file would say nothing."""
-    if any(one.fitted.calibration or any(one.anchor.on) for one in learned):
+    if any(found.fitted.calibration or any(found.anchor.on) for _, found in learned):
         return
     hint = "give a file of more people, or a predictor that is not always right there"
     raise InputError(
-        Problem(str(calibration_set.path), keypoint, f"cannot be learned: {why}", hint)
-        for calibration_set, one in zip(calibration_sets, learned, strict=True)
-        for keypoint, why in one.fitted.skipped.items()
+        Problem(str(one.path), keypoint, f"cannot be learned: {why}", hint)
+        for one, found in learned
+        for keypoint, why in found.fitted.skipped.items()
     )
 
 
 def _refuse_seen(calibration_sets: Sequence[CalibrationSet], data: Path) -> None:
-    """Raises InputError for truths the run was trained on: its errors there say nothing about others."""
+    """Raises InputError for files the run was trained on: its errors there say nothing about others."""
     if not data.is_file():
         return
     document, _ = read_json(data)
     seen = {entry.get("sha256") for entry in document.get("data", []) if isinstance(entry, dict)}
-    known = dict.fromkeys(
-        calibration_set.path for calibration_set in calibration_sets if calibration_set.truth.sha256 in seen
-    )
+    known = dict.fromkeys(s.path for s in calibration_sets if s.truth.sha256 in seen)
     hint = "use people it never saw, or --allow-seen if you know better: scores will then be too high"
     if known:
         raise InputError(Problem(str(path), "", "the student was trained on this file", hint) for path in known)
 
 
-def _rows(one: Learned, calibration_set: CalibrationSet) -> list[KeypointReport]:
+def _rows(found: Learned, of: CalibrationSet) -> list[KeypointReport]:
     rows: list[KeypointReport] = []
-    for column, keypoint in enumerate(one.keypoints):
-        known = one.known[:, column]
-        if calibration_set.reviewed is not None and keypoint not in calibration_set.keypoints:
+    for column, keypoint in enumerate(found.keypoints):
+        if of.reviewed is not None and keypoint not in of.keypoints:
             continue
-        right = one.right[known, column]
+        known, right = (a[:, column] for a in (found.points.final.known, found.points.final.right))
         rows.append(
             KeypointReport(
                 keypoint=keypoint,
-                protocol=calibration_set.truth.protocol,
-                file=str(calibration_set.path),
+                protocol=of.truth.protocol,
+                file=str(of.path),
                 n=int(known.sum()),
-                right=float(right.mean()) if known.any() else float("nan"),
-                criterion=str(one.criterion),
-                figures=_figures(one, column) if keypoint in one.fitted.calibration else {},
-                skipped=one.fitted.skipped.get(keypoint, ""),
-                anchor=one.judgements[column].to_dict(),
+                right=float(right[known].mean()) if known.any() else float("nan"),
+                criterion=str(found.criterion),
+                figures=_figures(found, column) if keypoint in found.fitted.calibration else {},
+                skipped=found.fitted.skipped.get(keypoint, ""),
+                anchor=found.anchor_evaluations[column].to_dict(),
             )
         )
     return rows
 
 
-def _figures(one: Learned, column: int) -> dict[str, tuple[float, float, float]]:
-    """By name (value, low, high). The raw score is judged on the raw point, the calibrated one on the finished."""
-    known = one.known[:, column] & np.isfinite(one.fitted.score[:, column])
-    # Of a point that a reviewer rejected nobody may know how far off it is, or what the predictor's own was worth.
-    raw_known, measured = known & one.raw_known[:, column], known & np.isfinite(one.error[:, column])
-    right, score, radius = one.right[known, column], one.fitted.score[known, column], one.fitted.radius[known, column]
-    raw_right, raw = one.raw_right[raw_known, column], one.raw_score[raw_known, column]
-    error, reach = one.error[measured, column], one.fitted.radius[measured, column]
+def _figures(found: Learned, column: int) -> dict[str, tuple[float, float, float]]:
+    """By name (value, low, high). The raw score is evaluated on the raw point, the calibrated one on the finished."""
+    points = found.points
+    score, radius = found.fitted.score[:, column], found.fitted.radius[:, column]
+    known = points.final.known[:, column] & np.isfinite(score)
+    # Of a point that a reviewer rejected the error may be unknown, and whether the predictor's own was right.
+    raw_known, measured = known & points.raw.known[:, column], known & np.isfinite(points.final.error[:, column])
+    score, radius, right = score[known], radius[known], points.final.right[known, column]
+    raw, raw_right = points.raw_score[raw_known, column], points.raw.right[raw_known, column]
+    error, reach = points.final.error[measured, column], found.fitted.radius[measured, column]
     figures = {
         "raw_auroc": lambda i: auroc(raw[i], raw_right[i]),
         "auroc": lambda i: auroc(score[i], right[i]),
@@ -395,27 +379,28 @@ def _figures(one: Learned, column: int) -> dict[str, tuple[float, float, float]]
         "coverage": lambda i: coverage(error[i], reach[i]),
         "radius": lambda i: float(np.median(radius[i])),
     }
-    if not one.fitted.calibration[one.keypoints[column]].weights.any():
+    if not found.fitted.calibration[found.keypoints[column]].weights.any():
         # One score for all ranks nothing; what folds differ by is no knowledge.
         figures |= dict.fromkeys(("auroc", "aurc", "worst10"), lambda _: float("nan"))
     rng = np.random.default_rng(0)
-    rows = {name: raw_known if name.startswith("raw_") else known for name in figures} | {"coverage": measured}
-    nobody = Interval(*[float("nan")] * 3)
-    found = {
-        name: bootstrap(f, one.image_index[rows[name]], rng, rounds=ROUNDS) if rows[name].any() else nobody
-        for name, f in figures.items()
-    }
-    return {name: (i.value, i.low, i.high) for name, i in found.items()}
+    intervals: dict[str, tuple[float, float, float]] = {}
+    for name, figure in figures.items():
+        rows = raw_known if name.startswith("raw_") else measured if name == "coverage" else known
+        one = bootstrap(figure, points.image_index[rows], rng, rounds=ROUNDS) if rows.any() else NOBODY
+        intervals[name] = (one.value, one.low, one.high)
+    return intervals
 
 
-def _scored(learned: Sequence[Learned]) -> list[Scored]:
-    """Rows of the picture: all calibrated points of one truth together."""
+def _scored(learned: Iterable[Learned]) -> list[Scored]:
+    """Rows of the picture: all calibrated points of one calibration set together."""
     rows: list[Scored] = []
-    for one in learned:
-        known = one.known & np.isfinite(one.fitted.score)
+    for found in learned:
+        points, score = found.points, found.fitted.score
+        known = points.final.known & np.isfinite(score)
         if known.any():
-            right: NDArray[np.bool_] = one.right[known]
-            rows.append(Scored(", ".join(one.keypoints), right, one.fitted.score[known], one.raw_score[known]))
+            rows.append(
+                Scored(", ".join(found.keypoints), points.final.right[known], score[known], points.raw_score[known])
+            )
     return rows
 
 

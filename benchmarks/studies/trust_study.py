@@ -164,10 +164,10 @@ def of_learned(
         poses,
         said,
         keypoints,
-        one.xy[:, mine],
+        one.points.xy[:, mine],
         one.fitted.score[:, mine],
         one.fitted.radius[:, mine],
-        one.size,
+        one.points.size,
         criterion,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from learned import STUDENT, said_about, standing_people, trust_model
+from calibrations import STUDENT, calibration_model, standing_people, student_predictions
 
 from annotext.calibration.files import FORMAT, Calibration, read_calibration, write_calibration
 from annotext.calibration.model import Truth
@@ -19,8 +19,9 @@ from annotext.core.additions import Source
 from annotext.core.errors import InputError
 from annotext.core.predictions import PredictorIdentity
 from annotext.formats.files.jsonio import dump_json
+from annotext.formats.files.typed_json import to_json
 
-MODEL = trust_model()
+MODEL = calibration_model()
 OTHER = PredictorIdentity("another", "0" * 64, Source.STUDENT)
 
 
@@ -42,10 +43,10 @@ def problems(tmp_path: Path, document: Any) -> list[str]:
     return [f"{p.pointer}: {p.problem}" for p in caught.value.problems]
 
 
-def test_a_model_that_was_read_says_what_the_one_written_said(written: Calibration) -> None:
+def test_a_model_that_was_read_gives_the_points_of_the_one_written(written: Calibration) -> None:
     poses, truth = standing_people(50, seed=3)
-    said = said_about(poses, truth)
-    before, after = (m.points(poses, [said]) for m in (MODEL, read_calibration(written.path).model))
+    predictions = student_predictions(poses, truth)
+    before, after = (m.points(poses, [predictions]) for m in (MODEL, read_calibration(written.path).model))
     for field in ("xy", "score", "radius", "anchored"):
         assert np.array_equal(getattr(before, field), getattr(after, field), equal_nan=True)
     assert np.isfinite(after.score).any()
@@ -74,7 +75,7 @@ def test_a_calibration_of_another_student_is_refused_by_name(written: Calibratio
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda d: d.update(format="annotext-calibration/9"), "format: is 'annotext-calibration/9', expected"),
         (lambda d: d.pop("format"), ": is an object without a format, expected what"),
@@ -111,10 +112,10 @@ def test_a_calibration_of_another_student_is_refused_by_name(written: Calibratio
         ),
     ],
 )
-def test_a_fault_is_named_with_its_place(tmp_path: Path, document: dict[str, Any], change: Any, said: str) -> None:
+def test_a_fault_is_named_with_its_place(tmp_path: Path, document: dict[str, Any], change: Any, message: str) -> None:
     change(document)
     found = problems(tmp_path, document)
-    assert len(found) == 1 and said in found[0], found
+    assert len(found) == 1 and message in found[0], found
 
 
 def test_all_faults_are_named_at_once(tmp_path: Path, document: dict[str, Any]) -> None:
@@ -190,3 +191,17 @@ def test_further_truths_of_a_part_are_kept_and_left_out_where_there_are_none(
     assert read_calibration(tmp_path).model.truth[:2] == (first.truth, more)
     document["model"]["parts"][0]["also"] = [{**more.to_dict(), "sha256": "none"}]
     assert problems(tmp_path, document) == ["model.parts[0].also[0].sha256: is no sha256"]
+
+
+def test_a_file_of_the_version_before_gives_the_points_it_gave_then() -> None:
+    path = Path(__file__).parent.parent / "fixtures/v0_1/calibration.json"
+    model = read_calibration(path).model
+    assert [(t.protocol, t.file) for t in model.truth] == [("labels", "some.json"), ("reviewed", "corrected.json")]
+    assert to_json(model) == orjson.loads(path.read_bytes())["model"]
+    poses, truth = standing_people(3, seed=3)
+    points = model.points(poses, [student_predictions(poses, truth)])
+    then = [[350.14, 189.317], [356.692, 173.319], [139.534, 127.024], [138.051, 105.881], [268.613, 185.543]]
+    assert points.xy.reshape(-1, 2)[:5] == pytest.approx(np.array(then), abs=0.01)
+    assert points.score.ravel() == pytest.approx([0.601782, 0.240949, 0.273239, 0.313732, 0.0, 0.291891], abs=1e-4)
+    assert points.radius.ravel() == pytest.approx([9.1222, 15.5848, 17.4242, 16.5821, 39.8434, 29.3765], abs=1e-2)
+    assert points.anchored.all()

@@ -7,9 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
-from annotext.calibration.curves import isotonic, thresholds
 from annotext.calibration.features import Evidence
-from annotext.calibration.fit import Fitted, fit_calibration
+from annotext.calibration.fit import Fitted, Outcome, fit_calibration, isotonic, thresholds
 from annotext.calibration.keypoint import ANY, LEVEL
 from annotext.evaluation.correctness import Criterion
 from annotext.evaluation.ranking import auroc, coverage, ece, reliability_equal_count
@@ -37,9 +36,8 @@ class Planted:
         return self.error <= self.tolerance
 
     def fit(self, **options: object) -> Fitted:
-        return fit_calibration(
-            self.evidence, self.error, self.tolerance, self.images, criterion=Criterion.KS_OF_SIZE, **options
-        )
+        outcome = Outcome.of_errors(self.error, self.tolerance)
+        return fit_calibration(self.evidence, outcome, self.images, criterion=Criterion.KS_OF_SIZE, **options)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +105,7 @@ def test_blocks_of_the_curve_are_scikit_learns() -> None:
     rng = np.random.default_rng(0)
     logit = rng.normal(size=400)
     right = rng.random(400) < 1 / (1 + np.exp(-logit))
-    x, y = isotonic(logit, right)
+    x, y = isotonic(logit, right, np.ones(400))
     oracle = IsotonicRegression(y_min=1 / 402, y_max=1 - 1 / 402).fit(logit, right).predict(logit)
     assert y == pytest.approx(np.unique(oracle))
     for level, middle in zip(y, x, strict=True):
@@ -119,7 +117,7 @@ def test_the_curve_ranks_inside_scikit_learns_blocks() -> None:
     logit = rng.normal(size=400)
     right = rng.random(400) < 1 / (1 + np.exp(-logit))
     inside = np.sort(logit)[20:-20]
-    assert (np.diff(np.interp(inside, *isotonic(logit, right))) > 0).mean() > 0.9
+    assert (np.diff(np.interp(inside, *isotonic(logit, right, np.ones(400)))) > 0).mean() > 0.9
 
 
 def test_thresholds_count_ties_together() -> None:
@@ -140,7 +138,7 @@ def test_people_of_one_image_are_never_on_both_sides(seen: Planted) -> None:
     values = np.concatenate([secret, rng.normal(size=(3000, 1))], axis=1)[:, None]
     evidence = Evidence(("head_top",), tuple(f"f{i}" for i in range(151)), values)
     error = np.where(right, 0.1, 0.3)[:, None]
-    found = fit_calibration(evidence, error, np.full((3000, 1), 0.2), images, criterion=Criterion.KS)
+    found = fit_calibration(evidence, Outcome.of_errors(error, np.full((3000, 1), 0.2)), images, criterion=Criterion.KS)
     assert auroc(found.logit[:, 0], right) < 0.6
 
 
@@ -171,7 +169,9 @@ def test_a_keypoint_with_too_little_truth_is_left_out_with_the_reason(seen: Plan
     error = seen.error.copy()
     error[40:, 1] = np.nan
     right = int((error[:40, 1] <= 0.2).sum())
-    found = fit_calibration(seen.evidence, error, seen.tolerance, seen.images, criterion=Criterion.PCKH)
+    found = fit_calibration(
+        seen.evidence, Outcome.of_errors(error, seen.tolerance), seen.images, criterion=Criterion.PCKH
+    )
     assert set(found.calibration) == {"upper_neck", "pelvis"}
     assert (
         found.skipped["head_top"] == f"40 points with a truth, {right} of them right; 100 are needed, 15 of them right"
@@ -181,13 +181,19 @@ def test_a_keypoint_with_too_little_truth_is_left_out_with_the_reason(seen: Plan
 
 def test_shapes_that_do_not_fit_are_refused(seen: Planted) -> None:
     with pytest.raises(ValueError, match="images"):
-        fit_calibration(seen.evidence, seen.error, seen.tolerance, seen.images[1:], criterion=Criterion.KS)
+        fit_calibration(
+            seen.evidence, Outcome.of_errors(seen.error, seen.tolerance), seen.images[1:], criterion=Criterion.KS
+        )
+    with pytest.raises(ValueError, match="differ"):
+        Outcome.of_errors(seen.error, seen.tolerance[1:])
 
 
 def test_where_hardly_a_point_is_wrong_all_have_the_same_score_and_may_be_added(seen: Planted) -> None:
     tolerance = np.full_like(seen.tolerance, 1e6)
     tolerance[:3, 2] = 0.0
-    found = fit_calibration(seen.evidence, seen.error, tolerance, seen.images, criterion=Criterion.PCKH)
+    found = fit_calibration(
+        seen.evidence, Outcome.of_errors(seen.error, tolerance), seen.images, criterion=Criterion.PCKH
+    )
     pelvis = found.calibration["pelvis"]
     known = int(np.isfinite(seen.error[:, 2]).sum())
     assert pelvis.wrong == int((seen.error[:3, 2] > 0).sum()) and not pelvis.weights.any()
@@ -201,5 +207,5 @@ def test_a_truth_that_lies_in_one_image_cannot_be_judged_unseen_and_is_left_out(
     images[:200] = 10
     error = seen.error.copy()
     error[200:, 1] = np.nan
-    found = fit_calibration(seen.evidence, error, seen.tolerance, images, criterion=Criterion.PCKH)
+    found = fit_calibration(seen.evidence, Outcome.of_errors(error, seen.tolerance), images, criterion=Criterion.PCKH)
     assert "head_top" not in found.calibration and "too few images" in found.skipped["head_top"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from people import random_people
+from people import STANDING, random_people
 
 from annotext.calibration.pose_only import fit
 from annotext.core.frame import MIN_INPUTS
@@ -20,13 +20,7 @@ TARGETS = ("upper_neck", "head_top", "pelvis")
 def _stick_people(n: int, seed: int) -> Poses:
     """Standing, leaning and turned stick figures: a neck above the shoulders, a head along the torso, own offsets."""
     rng = np.random.default_rng(seed)
-    at = {
-        "pelvis": (0, 0), "thorax": (0, -5), "upper_neck": (0, -5.8), "head_top": (0, -7.5),
-        "left_hip": (0.9, 0), "right_hip": (-0.9, 0), "left_shoulder": (1.6, -5), "right_shoulder": (-1.6, -5),
-        "left_knee": (1.1, 4), "right_knee": (-1.1, 4), "left_ankle": (1.2, 8), "right_ankle": (-1.2, 8),
-        "left_elbow": (2.2, -2.5), "right_elbow": (-2.2, -2.5), "left_wrist": (2.4, 0), "right_wrist": (-2.4, 0),
-    }  # fmt: skip
-    people = np.array([at[k] for k in MPII16.keypoints]) + rng.normal(scale=0.15, size=(n, 16, 2))
+    people = np.array([STANDING[k] for k in MPII16.keypoints]) + rng.normal(scale=0.15, size=(n, 16, 2))
     people[..., 0] *= rng.uniform(0.3, 1.0, (n, 1))
     angle, size = rng.normal(scale=0.6, size=n), rng.uniform(5, 30, n)
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]

@@ -1,17 +1,17 @@
-"""What decisions from review say of points that lie elsewhere by now, and what weighed rows do to a fit."""
+"""Decisions from review on points that lie elsewhere by now, and what weighted rows do to a fit."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from annotext.calibration.curves import Curves, isotonic, radius
 from annotext.calibration.features import Evidence
-from annotext.calibration.fit import fit_calibration
-from annotext.calibration.reviewed import Reviewed
+from annotext.calibration.fit import Curves, Fitted, Outcome, fit_calibration, isotonic, radius
+from annotext.calibration.keypoint import LEVEL
+from annotext.calibration.reviewed import ReviewedPoints
 from annotext.core.additions import Additions, Decision, Estimate, Reason, Review, Source
 from annotext.evaluation.correctness import Criterion
 from annotext.evaluation.ranking import ece, reliability_equal_count
@@ -45,22 +45,21 @@ def additions() -> Additions:
 
 
 def test_decisions_are_read_from_an_extended_file(additions: Additions) -> None:
-    reviewed = Reviewed.of(additions)
+    reviewed = ReviewedPoints.of(additions)
     assert reviewed.decided.tolist() == [[True, True, True, True, False]]
-    assert reviewed.confirmed.tolist() == [[True, False, False, False, False]]
     assert np.isfinite(reviewed.place).all(axis=-1).tolist() == [[True, True, False, False, False]]
     assert reviewed.only(["right_ear", "absent_here", "nose"]).decided.tolist() == [[False, False, True]]
 
 
 def test_a_point_is_judged_by_where_it_lies_now(additions: Additions) -> None:
-    reviewed, size = Reviewed.of(additions), np.array([100.0])
+    reviewed, size = ReviewedPoints.of(additions), np.array([100.0])
     limit = np.full((1, 5), 0.05)
-    error, said = reviewed.judge(additions.xy + np.array([4.0, 0.0]), limit, size)
+    error, _, verdict = reviewed.evaluate(additions.xy + np.array([4.0, 0.0]), limit, size)
     assert error[0, :2].tolist() == [0.04, 0.04] and np.isnan(error[0, 2:]).all()
     # Near the rejected place it is wrong, as wherever an absent point is put; the rest is for the error to say.
-    assert np.array_equal(said, [[math.nan, math.nan, 0.0, 0.0, math.nan]], equal_nan=True)
-    _, said = reviewed.judge(additions.xy + np.array([6.0, 0.0]), limit, size)
-    assert np.array_equal(said, [[math.nan, math.nan, math.nan, 0.0, math.nan]], equal_nan=True)
+    assert np.array_equal(verdict, [[math.nan, math.nan, 0.0, 0.0, math.nan]], equal_nan=True)
+    _, _, verdict = reviewed.evaluate(additions.xy + np.array([6.0, 0.0]), limit, size)
+    assert np.array_equal(verdict, [[math.nan, math.nan, math.nan, 0.0, math.nan]], equal_nan=True)
 
 
 def made_up(n: int, slope: float, shift: float, seed: int) -> tuple[Evidence, np.ndarray, np.ndarray]:
@@ -72,56 +71,65 @@ def made_up(n: int, slope: float, shift: float, seed: int) -> tuple[Evidence, np
     return Evidence(("nose",), ("score",), value), error, right
 
 
+def test_labels_are_reviewed_points_that_were_all_placed() -> None:
+    xy = np.array([[[1.0, 2.0], [math.nan, math.nan]]])
+    labels = ReviewedPoints.of_labels(("nose", "left_eye"), xy)
+    assert labels.decided.tolist() == [[True, False]]
+    error, _, verdict = labels.evaluate(xy + np.array([3.0, 4.0]), np.full((1, 2), 0.1), np.array([10.0]))
+    assert error[0, 0] == 0.5 and np.isnan(error[0, 1]) and np.isnan(verdict).all()
+
+
+def fit(evidence: Evidence, error: np.ndarray, verdict: np.ndarray | None = None, **options: np.ndarray) -> Fitted:
+    """With a tolerance of .1, everybody on an image of their own."""
+    outcome = Outcome.of_errors(error, np.full(error.shape, 0.1))
+    if verdict is not None:
+        outcome = replace(outcome, verdict=verdict)
+    return fit_calibration(evidence, outcome, np.arange(len(error)), criterion=Criterion.KS_OF_SIZE, **options)
+
+
 def test_rows_that_all_weigh_the_same_fit_what_rows_without_weights_fit() -> None:
     evidence, error, _ = made_up(400, 2.0, 0.5, seed=0)
-    limit, images = np.full(error.shape, 0.1), np.arange(400)
-    rule, threes = Criterion.KS_OF_SIZE, np.full(400, 3.0)
-    plain = fit_calibration(evidence, error, limit, images, criterion=rule).calibration["nose"]
-    same = fit_calibration(evidence, error, limit, images, criterion=rule, weight=threes).calibration["nose"]
+    plain = fit(evidence, error).calibration["nose"]
+    same = fit(evidence, error, weight=np.full(400, 3.0)).calibration["nose"]
     assert plain.weights == pytest.approx(same.weights, rel=1e-5)
     assert plain.isotonic_score == pytest.approx(same.isotonic_score, abs=1e-9)
     assert plain.radius == pytest.approx(same.radius, abs=1e-9)
     assert np.array_equal(plain.threshold_wrong, same.threshold_wrong)
 
 
-def test_what_somebody_said_counts_without_an_error_and_leaves_the_radius_alone() -> None:
+def test_a_verdict_counts_without_an_error_and_leaves_the_radius_alone() -> None:
     evidence, error, right = made_up(400, 2.0, 0.5, seed=0)
-    limit, images = np.full(error.shape, 0.1), np.arange(400)
-    told = np.where(right, error, np.nan)
-    said = np.where(right, np.nan, 0.0)
-    fitted = fit_calibration(evidence, told, limit, images, criterion=Criterion.KS_OF_SIZE, said=said)
-    plain = fit_calibration(evidence, error, limit, images, criterion=Criterion.KS_OF_SIZE)
-    one, other = fitted.calibration["nose"], plain.calibration["nose"]
+    fitted = fit(evidence, np.where(right, error, np.nan), np.where(right, np.nan, 0.0))
+    one, other = fitted.calibration["nose"], fit(evidence, error).calibration["nose"]
     assert (one.points, one.wrong) == (other.points, other.wrong)
     assert np.array_equal(one.isotonic_score, other.isotonic_score)
     assert one.radius.max() <= 0.1 < other.radius.max()
 
 
-def test_few_rows_from_home_that_weigh_more_mend_scores_more_than_they_do_alone() -> None:
-    abroad, error, _ = made_up(4000, 2.0, 1.5, seed=1)
-    home, at_home, _ = made_up(200, 2.0, -0.5, seed=2)
-    others, their_error, truth = made_up(3000, 2.0, -0.5, seed=3)
-    both = Evidence(("nose",), ("score",), np.concatenate([abroad.values, home.values]))
-    errors, limit = np.concatenate([error, at_home]), np.full((4200, 1), 0.1)
-    figures = []
-    for weight in (1.0, 10.0):
-        given = np.concatenate([np.ones(4000), np.full(200, weight)])
-        fitted = fit_calibration(
-            both, errors, limit, np.arange(4200), criterion=Criterion.KS_OF_SIZE, weight=given
-        ).calibration["nose"]
-        score, _ = fitted.apply(others)
-        figures.append(ece(reliability_equal_count(score, truth[:, 0])))
-    alone = fit_calibration(abroad, error, np.full((4000, 1), 0.1), np.arange(4000), criterion=Criterion.KS_OF_SIZE)
-    before = ece(reliability_equal_count(alone.calibration["nose"].apply(others)[0], truth[:, 0]))
-    assert figures[1] < figures[0] < before
-    assert len(their_error) == 3000
+def two_domains(n: int, of_target: int) -> tuple[Evidence, np.ndarray]:
+    """N people of another domain, then some of the target domain, whose points are wrong more often."""
+    (other, error, _), (target, target_error, _) = made_up(n, 2.0, 1.5, seed=1), made_up(of_target, 2.0, -0.5, seed=2)
+    return Evidence.joined([other, target]), np.concatenate([error, target_error])
 
 
-def test_a_radius_of_weighed_points_counts_their_weight() -> None:
+def test_few_rows_of_the_target_domain_that_weigh_more_mend_scores_more_than_with_a_weight_of_one() -> None:
+    fresh, _, right = made_up(3000, 2.0, -0.5, seed=3)
+    evidence, error = two_domains(4000, 200)
+
+    def ece_of(fitted: Fitted) -> float:
+        return ece(reliability_equal_count(fitted.calibration["nose"].apply(fresh)[0], right[:, 0]))
+
+    before = ece_of(fit(evidence.take(np.arange(4000)), error[:4000]))
+    with_some, with_more = (
+        ece_of(fit(evidence, error, weight=np.repeat([1.0, weight], [4000, 200]))) for weight in (1.0, 10.0)
+    )
+    assert with_more < with_some < before
+
+
+def test_a_radius_of_weighted_points_counts_their_weight() -> None:
     score, error = np.full(20, 0.5), np.arange(1.0, 21.0)
-    weights: list[NDArray[np.float64] | None] = [None, np.ones(20), np.full(20, 4.0)]
-    held = [radius(score, error, weight)[1].tolist() for weight in weights]
-    assert held == [[19.0]] * 3
+    for weight in (1.0, 4.0):
+        assert radius(score, error, np.full(20, weight))[1].tolist() == [19.0]
     # Nine tenths of the weight, and of one more point as heavy as the heaviest: 26.1 of 24 there are.
     assert radius(score, error, np.where(error == 20, 5.0, 1.0))[1].tolist() == [20.0]
     # Of 45.5 + 2.5 that is 43.2: the nearest 17 weigh 42.5, the nearest 18 weigh 43.5.
@@ -132,13 +140,13 @@ def test_a_radius_of_weighed_points_counts_their_weight() -> None:
 def test_a_radius_is_a_number_where_many_points_have_one_score(surest: int) -> None:
     score = np.concatenate([np.linspace(0.2, 0.9, 466 - surest), np.full(surest, 1 - 1 / 467)])
     for error in (np.linspace(1, 0, 466), np.zeros(466)):
-        knots, reach = radius(score, error)
+        knots, reach = radius(score, error, np.ones(466))
         assert np.isfinite(reach).all() and (np.diff(reach) <= 0).all() and (np.diff(knots) > 0).all()
 
 
 def test_a_curve_is_a_number_where_the_surest_logits_differ_by_rounding() -> None:
     logit = np.concatenate([np.linspace(-2, 2, 50), [np.nextafter(2, 3), np.nextafter(np.nextafter(2, 3), 3)]])
-    knots, score = isotonic(logit, logit > 0)
+    knots, score = isotonic(logit, logit > 0, np.ones(52))
     assert np.isfinite(score).all() and (np.diff(score) > 0).all() and (np.diff(knots) > 0).all()
 
 
@@ -146,17 +154,20 @@ def test_points_of_unknown_error_are_no_part_of_the_radius() -> None:
     logit = np.linspace(-2, 2, 300)
     right = logit + np.random.default_rng(0).normal(size=300) > 0
     error = np.where(right, 0.05, np.nan)
-    curves = Curves.of(logit, right, error)
+    curves = Curves.of(logit, right, error, np.ones(300))
     assert curves.radius == pytest.approx(0.05)
 
 
-def test_thresholds_promise_something_about_the_people_at_home() -> None:
-    abroad, error, _ = made_up(2000, 2.0, 1.5, seed=1)
-    home, at_home, _ = made_up(300, 2.0, -0.5, seed=2)
-    both = Evidence(("nose",), ("score",), np.concatenate([abroad.values, home.values]))
-    errors, limit, images = np.concatenate([error, at_home]), np.full((2300, 1), 0.1), np.arange(2300)
-    for n, counted in ((300, 300), (99, 2300)):
-        fitted = fit_calibration(
-            both, errors, limit, images, criterion=Criterion.KS_OF_SIZE, home=(images >= 2000) & (images < 2000 + n)
-        ).calibration["nose"]
-        assert fitted.threshold_kept[-1] == counted and fitted.points == 2300
+@pytest.mark.parametrize(("n", "counted"), [(300, 300), (99, 2300)])
+def test_thresholds_promise_something_about_the_target_people_where_there_are_enough(n: int, counted: int) -> None:
+    people = np.arange(2300)
+    fitted = fit(*two_domains(2000, 300), target=(people >= 2000) & (people < 2000 + n)).calibration["nose"]
+    assert fitted.threshold_kept[-1] == counted and fitted.points == 2300
+
+
+def test_every_number_of_equal_weights_gives_the_split_conformal_quantile() -> None:
+    rng = np.random.default_rng(0)
+    for n in range(1, 49):
+        error = rng.random(n)
+        expected = np.sort(error)[min(int(np.ceil((n + 1) * LEVEL)), n) - 1]
+        assert radius(np.full(n, 0.5), error, np.ones(n))[1] == pytest.approx([expected], abs=1e-12)

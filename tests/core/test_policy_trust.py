@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from calibrations import calibration_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from learned import calibration_of
 from people import random_people
 
 from annotext.core.additions import Additions, Decision, Reason, Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotext.evaluation.correctness import AREA_OF_SIZE, Criterion, best_known, tolerance
+from annotext.evaluation.correctness import AREA_OF_SIZE, Criterion, tolerance
 from annotext.evaluation.oks import oks
 
 SIGMAS = np.array([0.08, 0.026])
@@ -38,12 +38,3 @@ def test_what_a_person_lacks_makes_no_tolerance() -> None:
     people = _people([np.nan, 0.0], [0.0, np.nan], [np.nan, 0.0])
     for criterion in Criterion:
         assert np.isnan(tolerance(criterion, SIGMAS, **people)).all()
-
-
-def test_each_person_is_judged_by_the_first_rule_there_is_a_unit_for() -> None:
-    people = _people([900.0, np.nan, np.nan, np.nan], [40.0, 40.0, np.nan, np.nan], [30.0, 30.0, 30.0, np.nan])
-    reach, used = best_known(SIGMAS, **people)
-    assert used[:3].tolist() == [Criterion.KS, Criterion.PCKH, Criterion.KS_OF_SIZE]
-    for row, criterion in enumerate(used[:3]):
-        assert reach[row].tolist() == tolerance(criterion, SIGMAS, **people)[row].tolist()
-    assert np.isnan(reach[3]).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
 from annotext.evaluation.ranking import (
@@ -16,11 +16,8 @@ from annotext.evaluation.ranking import (
     clopper_pearson_upper,
     coverage,
     ece,
-    excess_aurc,
     found_in_worst,
     reliability_equal_count,
-    reliability_equal_width,
-    risk_coverage,
 )
 
 # Few different scores, so that ties are the rule.
@@ -40,10 +37,9 @@ def test_auroc_is_scikit_learns_ties_included(pairs: list[tuple[int, bool]]) -> 
         assert auroc(score, correct) == pytest.approx(roc_auc_score(correct, score))
 
 
-def test_the_risk_coverage_curve_counts_from_the_best_point_down() -> None:
-    curve = risk_coverage(np.array([0.1, 0.9, 0.5, 0.7]), np.array([True, False, True, False]))
-    assert curve.coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
-    assert curve.risk.tolist() == pytest.approx([0, 0, 1 / 3, 1 / 2])
+def test_aurc_counts_from_the_best_point_down() -> None:
+    found = aurc(np.array([0.1, 0.9, 0.5, 0.7]), np.array([True, False, True, False]))
+    assert found == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
 
 
 def test_aurc_with_ties_is_the_mean_over_all_orders() -> None:
@@ -56,8 +52,7 @@ def test_aurc_with_ties_is_the_mean_over_all_orders() -> None:
 @given(SCORED)
 def test_no_ranking_beats_the_perfect_one(pairs: list[tuple[int, bool]]) -> None:
     score, wrong = _arrays(pairs)
-    assert excess_aurc(score, wrong) >= -1e-12
-    assert excess_aurc(-wrong.astype(float), wrong) == pytest.approx(0)
+    assert aurc(score, wrong) >= aurc(-wrong.astype(float), wrong) - 1e-12
 
 
 def test_the_worst_tenth_of_the_queue_holds_what_stands_in_it() -> None:
@@ -73,20 +68,16 @@ def test_ece_of_two_bins_by_hand() -> None:
     probability = np.array([0.2, 0.2, 0.8, 0.8])
     correct = np.array([True, False, True, True])
     by_hand = (abs(0.2 - 0.5) + abs(0.8 - 1.0)) / 2
-    assert ece(reliability_equal_width(probability, correct, 2)) == pytest.approx(by_hand)
     assert ece(reliability_equal_count(probability, correct, 2)) == pytest.approx(by_hand)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=80), st.integers(1, 20))
 def test_every_point_stands_in_one_bin(pairs: list[tuple[float, bool]], bins: int) -> None:
     probability, correct = _arrays(pairs)
-    for reliability in (
-        reliability_equal_count(probability, correct, bins),
-        reliability_equal_width(probability, correct, bins),
-    ):
-        assert reliability.count.sum() == len(pairs)
-        assert reliability.observed @ reliability.count == pytest.approx(correct.sum())
-        assert reliability.predicted @ reliability.count == pytest.approx(probability.sum())
+    reliability = reliability_equal_count(probability, correct, bins)
+    assert reliability.count.sum() == len(pairs)
+    assert reliability.observed @ reliability.count == pytest.approx(correct.sum())
+    assert reliability.predicted @ reliability.count == pytest.approx(probability.sum())
 
 
 def test_bins_of_equal_count_are_equal_where_nothing_ties() -> None:
@@ -110,7 +101,9 @@ def test_the_bootstrap_draws_groups_not_rows() -> None:
 
 
 @given(st.integers(1, 400), st.floats(0, 1), st.sampled_from([0.9, 0.95, 0.995]))
-def test_the_upper_bound_is_clopper_and_pearsons(total: int, share: float, level: float) -> None:
+def test_at_the_upper_bound_so_few_wrong_points_are_as_rare_as_the_level_says(
+    total: int, share: float, level: float
+) -> None:
     wrong = int(share * total)
-    expected = 1.0 if wrong == total else beta.ppf(level, wrong + 1, total - wrong)
-    assert clopper_pearson_upper(wrong, total, level) == pytest.approx(expected, abs=1e-9)
+    bound = clopper_pearson_upper(wrong, total, level)
+    assert bound == 1.0 if wrong == total else binom.cdf(wrong, total, bound) == pytest.approx(1 - level)

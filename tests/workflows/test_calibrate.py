@@ -11,8 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learned import STUDENT, TAUGHT
-from taught import SEEN, Taught, mpii_document, sha256_of, taught_people, write_student, write_target, write_taught
+from calibration_files import (
+    FEW_INPUTS,
+    PredictedFile,
+    mpii_document,
+    mpii_people,
+    sha256_of,
+    write_coco,
+    write_mpii,
+    write_student,
+)
+from calibrations import ADDED, STUDENT
 
 from annotext.calibration.datasets import HELD_OUT, LABELS
 from annotext.calibration.files import read_calibration
@@ -34,8 +43,8 @@ class Place:
 
     folder: Path
     run: Path
-    mpii: Taught
-    coco: Taught
+    mpii: PredictedFile
+    coco: PredictedFile
     others: Path
 
     def calibrate(self, output: Path, **options: Any) -> CalibrationReport:
@@ -43,8 +52,8 @@ class Place:
         given = {
             "truths": [self.mpii.annotations],
             "predictions": [self.mpii.predictions],
-            "keypoints": TAUGHT,
-            "inputs": SEEN,
+            "keypoints": ADDED,
+            "inputs": FEW_INPUTS,
             "poses": self.others,
             "output": output,
         }
@@ -61,11 +70,11 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("people")
     others = folder / "others.json"
-    people = mpii_document(taught_people(seed=7))
+    people = mpii_document(mpii_people(seed=7))
     for record in people:
         record["image"] = f"other_{record['image']}"
     others.write_bytes(dump_json(people))
-    return Place(folder, write_student(folder / "run"), write_taught(folder), write_target(folder), others)
+    return Place(folder, write_student(folder / "run"), write_mpii(folder), write_coco(folder), others)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +97,7 @@ def test_what_is_written_is_about_the_student_and_names_its_truth(place: Place, 
     model = read_calibration(place.run).model
     assert model.predictor_sha256 == made.predictor_sha256 == STUDENT.sha256
     (part,) = model.parts
-    assert (part.inputs, part.keypoints, set(part.calibration)) == (SEEN, TAUGHT, set(TAUGHT))
+    assert (part.inputs, part.keypoints, set(part.calibration)) == (FEW_INPUTS, ADDED, set(ADDED))
     assert part.truth.to_dict() == {
         "protocol": LABELS,
         "file": "mpii.json",
@@ -98,7 +107,7 @@ def test_what_is_written_is_about_the_student_and_names_its_truth(place: Place, 
 
 
 def test_the_report_judges_each_keypoint_against_the_raw_score(made: CalibrationReport) -> None:
-    assert [k.keypoint for k in made.keypoints] == list(TAUGHT)
+    assert [k.keypoint for k in made.keypoints] == list(ADDED)
     for k in made.keypoints:
         value = {name: v[0] for name, v in k.figures.items()}
         assert k.n == 400
@@ -139,7 +148,7 @@ def test_a_file_of_other_people_teaches_the_pose_and_images_of_the_truth_do_not(
 
 
 def test_without_other_people_the_truth_itself_teaches_the_pose(place: Place, tmp_path: Path) -> None:
-    report = place.calibrate(tmp_path / "calibration.json", poses=None, keypoints=["head_top"], inputs=SEEN[:4])
+    report = place.calibrate(tmp_path / "calibration.json", poses=None, keypoints=["head_top"], inputs=FEW_INPUTS[:4])
     assert [(k.keypoint, k.anchor["on"]) for k in report.keypoints] == [("head_top", True)]
     assert read_calibration(tmp_path).sha256 != read_calibration(place.run).sha256
 
@@ -152,7 +161,7 @@ def test_no_anchor_moves_nothing_and_says_so(place: Place, tmp_path: Path) -> No
     assert "head_top stays where the predictor saw it: anchoring was not wanted" in report.summary()
     target = read_annotations(place.coco.annotations).poses
     points = model.points(target, read_predictions(place.coco.predictions))
-    assert points.keypoints == TAUGHT and not points.anchored.any()
+    assert points.keypoints == ADDED and not points.anchored.any()
 
 
 def test_held_out_joints_serve_keypoints_that_have_no_truth(place: Place, tmp_path: Path) -> None:
@@ -160,7 +169,7 @@ def test_held_out_joints_serve_keypoints_that_have_no_truth(place: Place, tmp_pa
     assert report.any_points == sum(k.n for k in report.keypoints) > 600
     assert {k.protocol for k in report.keypoints} == {HELD_OUT}
     (part,) = read_calibration(tmp_path).model.parts
-    assert (set(part.inputs), part.keypoints, set(part.calibration)) == (set(SEEN), (), {ANY})
+    assert (set(part.inputs), part.keypoints, set(part.calibration)) == (set(FEW_INPUTS), (), {ANY})
     decide(place.coco.predictions, place.coco.annotations, tmp_path / "out.json", calibration=tmp_path)
     file = read_annotations(tmp_path / "out.json")
     assert file.header is not None and file.additions is not None
@@ -175,7 +184,7 @@ def test_held_out_joints_serve_keypoints_that_have_no_truth(place: Place, tmp_pa
 
 def test_every_file_of_held_out_joints_is_named_in_the_calibration(place: Place, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
-    more = write_taught(tmp_path / "more", seed=3)
+    more = write_mpii(tmp_path / "more", seed=3)
     files = [place.mpii.annotations, more.annotations]
     place.hold_out(
         tmp_path / "calibration.json", held_out=files, predictions=[place.mpii.predictions, more.predictions]
@@ -215,15 +224,15 @@ def test_predictions_of_another_file_are_refused(place: Place, tmp_path: Path) -
 def test_a_file_the_student_was_trained_on_is_refused_unless_that_is_wanted(place: Place, tmp_path: Path) -> None:
     # Another file of the same name, which it never saw.
     (tmp_path / "unseen").mkdir()
-    unseen = write_taught(tmp_path / "unseen", seed=3)
+    unseen = write_mpii(tmp_path / "unseen", seed=3)
     run = write_student(tmp_path / "run")
     data = {"data": [{"name": "train", "sha256": sha256_of(place.mpii.annotations)}]}
     (run / "data.json").write_text(json.dumps(data))
     given = {
         "truths": [place.mpii.annotations, unseen.annotations],
         "predictions": [place.mpii.predictions, unseen.predictions],
-        "keypoints": TAUGHT,
-        "inputs": SEEN,
+        "keypoints": ADDED,
+        "inputs": FEW_INPUTS,
         "poses": place.others,
     }
     with pytest.raises(InputError) as caught:
@@ -259,7 +268,7 @@ def test_an_output_never_takes_the_place_of_an_input(place: Place, tmp_path: Pat
 def test_too_few_people_are_told_with_file_and_number(place: Place, tmp_path: Path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()
-    few = write_taught(folder, n=60)
+    few = write_mpii(folder, n=60)
     given = {"truths": [few.annotations], "predictions": [few.predictions]}
     said = _error(place, tmp_path, **given)
     assert f"{few.annotations}: head_top: cannot be learned: " in said
@@ -269,7 +278,7 @@ def test_too_few_people_are_told_with_file_and_number(place: Place, tmp_path: Pa
 def test_too_few_to_begin_with_are_told_too(place: Place, tmp_path: Path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()
-    few = write_taught(folder, n=16)
+    few = write_mpii(folder, n=16)
     given = {"truths": [few.annotations], "predictions": [few.predictions], "poses": None}
     said = _error(place, tmp_path, **given)
     assert f"{few.annotations}: upper_neck, head_top: cannot be learned: " in said
@@ -297,8 +306,8 @@ def test_a_calibrated_file_says_so_and_a_strict_target_adds_fewer_points(
         )
         file = read_annotations(out)
         assert file.header is not None and file.additions is not None
-        assert file.header["calibration"]["keypoints"] == list(TAUGHT)
-        columns = [file.additions.keypoints.index(k) for k in TAUGHT]
+        assert file.header["calibration"]["keypoints"] == list(ADDED)
+        columns = [file.additions.keypoints.index(k) for k in ADDED]
         added.append(int((file.additions.decision[:, columns] == Decision.ADD).sum()))
     assert added[0] < added[1]
 
@@ -307,18 +316,18 @@ def test_the_command_goes_from_predictions_to_a_calibrated_file(place: Place, ru
     run = write_student(tmp_path / "run")
     options = [
         *("--truth", place.mpii.annotations, "--predictions", place.mpii.predictions, "--poses", place.others),
-        *("--keypoints", ",".join(TAUGHT), "--inputs", ", ".join(SEEN)),
+        *("--keypoints", ",".join(ADDED), "--inputs", ", ".join(FEW_INPUTS)),
     ]
     done = run_cli("calibrate", run, *options, "--json")
     assert done.returncode == 0, done.stderr
-    assert [k["keypoint"] for k in json.loads(done.stdout)["keypoints"]] == list(TAUGHT)
+    assert [k["keypoint"] for k in json.loads(done.stdout)["keypoints"]] == list(ADDED)
     assert f"learning about upper_neck, head_top from {place.mpii.annotations}" in done.stderr
     out = tmp_path / "out.json"
     decided = run_cli(
         "decide", place.coco.predictions, place.coco.annotations, "-o", out, "--calibration", run, "--json"
     )
     assert decided.returncode == 0, decided.stderr
-    assert json.loads(decided.stdout)["calibration"]["keypoints"] == list(TAUGHT)
+    assert json.loads(decided.stdout)["calibration"]["keypoints"] == list(ADDED)
     again = run_cli("calibrate", run, *options)
     assert (again.returncode, again.stdout) == (1, "")
     assert f"{run / 'calibration.json'}: exists" in again.stderr

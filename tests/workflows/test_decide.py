@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calibrations import ADDED, STUDENT, calibration_model, standing_people, student_predictions
 from dots import coco_document
-from learned import STUDENT, TAUGHT, said_about, standing_people, trust_model
 
 from annotext.calibration.files import write_calibration
 from annotext.core.additions import Decision
@@ -26,7 +26,7 @@ from annotext.workflows.decide import PolicyOptions, decide, settle_calibration,
 from annotext.workflows.strip import strip_file
 
 Cli = Callable[..., CompletedProcess[str]]
-MODEL = trust_model()
+MODEL = calibration_model()
 
 
 class Place:
@@ -39,7 +39,7 @@ class Place:
         self.annotations.write_bytes(dump_json(coco_document(poses)))
         self.parquet = folder / "said.parquet"
         self.sha256 = hashlib.sha256(self.annotations.read_bytes()).hexdigest()
-        write_predictions(self.parquet, [said_about(poses, truth)], input_sha256=self.sha256, force=False)
+        write_predictions(self.parquet, [student_predictions(poses, truth)], input_sha256=self.sha256, force=False)
         self.run = folder / "run"
         self.run.mkdir()
         self.calibration = write_calibration(MODEL, self.run / "calibration.json", force=False)
@@ -68,9 +68,9 @@ def test_the_file_says_what_the_trust_model_says(place: Place) -> None:
     place.decide()
     file = read_annotations(place.annotations)
     poses, truth = standing_people(80, seed=5)
-    points = MODEL.points(file.poses, [said_about(poses, truth)])
+    points = MODEL.points(file.poses, [student_predictions(poses, truth)])
     additions = place.additions()
-    columns = [additions.keypoints.index(k) for k in TAUGHT]
+    columns = [additions.keypoints.index(k) for k in ADDED]
     assert np.allclose(additions.score[:, columns], points.score, atol=5.1e-5)
     assert np.allclose(additions.radius[:, columns], points.radius, atol=5.1e-3)
     assert np.allclose(additions.xy[:, columns], points.xy, atol=5.1e-3)
@@ -83,7 +83,7 @@ def test_the_header_says_what_decided(place: Place) -> None:
     assert header["calibration"] == {
         "sha256": place.calibration.sha256,
         "predictor_sha256": STUDENT.sha256,
-        "keypoints": list(TAUGHT),
+        "keypoints": list(ADDED),
         "truth": [{"protocol": "labels", "file": "some.json", "sha256": "cd" * 32, "people": 300}],
     }
     assert header["policy"]["target_error"] == 0.2
@@ -224,7 +224,7 @@ def test_outputs_and_inputs_are_told_apart(place: Place) -> None:
 def test_the_expected_share_of_wrong_points_is_that_of_the_scores(place: Place) -> None:
     report = place.decide(target_error=("0.2",))
     additions = place.additions()
-    for name in TAUGHT:
+    for name in ADDED:
         column = additions.keypoints.index(name)
         added = additions.decision[:, column] == Decision.ADD
         expected = report.trust[name]["expected_wrong"]

@@ -11,15 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calibration_files import (
+    FEW_INPUTS,
+    PredictedFile,
+    mpii_document,
+    mpii_people,
+    sha256_of,
+    write_mpii,
+    write_student,
+)
+from calibrations import ADDED, INPUTS, STUDENT, standing_people, student_predictions
 from dots import coco_document
-from learned import INPUTS, STUDENT, TAUGHT, said_about, standing_people
 from numpy.typing import NDArray
-from taught import SEEN, Taught, mpii_document, sha256_of, taught_people, write_student, write_taught
 
 from annotext.calibration.datasets import LABELS, REVIEWED
 from annotext.calibration.files import read_calibration
+from annotext.calibration.learn import MIN_DECISIONS
 from annotext.calibration.model import expect
-from annotext.calibration.pool import MIN_DECISIONS
 from annotext.core.errors import AnnotextError, InputError
 from annotext.core.frame import columns, size_of
 from annotext.core.poses import Poses
@@ -37,32 +45,32 @@ from annotext.workflows.decide import decide
 
 Cli = Callable[..., CompletedProcess[str]]
 PEOPLE, DECIDED = 700, 160
-SIGMAS = UNION21.sigma_array[UNION21.indices(TAUGHT)]
+SIGMAS = UNION21.sigma_array[UNION21.indices(ADDED)]
 
 
 @dataclass(frozen=True)
-class Home:
-    """A labelled file of other people, and one's own people, of whom the student is off by more than it is abroad, with
+class TwoDomains:
+    """A labelled file of another domain, and the target domain's own people, of whom the student is off by more, with
     scores that do not tell.
 
-    others: many labelled people, to learn the pose from. truth: (N, 2, 2) px of what is `TAUGHT`, of the people of
+    others: many labelled people, to learn the pose from. truth: (N, 2, 2) px of what is `ADDED`, of the people of
     `own`.
     """
 
     folder: Path
     run: Path
-    abroad: Taught
-    own: Taught
+    labelled: PredictedFile
+    own: PredictedFile
     extended: Path
     others: Path
     truth: NDArray[np.float64]
 
     def calibrate(self, output: Path, **options: Any) -> CalibrationReport:
         given = {
-            "truths": [self.abroad.annotations],
-            "predictions": [self.abroad.predictions, self.own.predictions],
-            "keypoints": TAUGHT,
-            "inputs": SEEN,
+            "truths": [self.labelled.annotations],
+            "predictions": [self.labelled.predictions, self.own.predictions],
+            "keypoints": ADDED,
+            "inputs": FEW_INPUTS,
             "poses": self.others,
             "output": output,
         }
@@ -78,22 +86,22 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    folder = tmp_path_factory.mktemp("home")
-    run, abroad = write_student(folder / "run"), write_taught(folder)
+def domains(tmp_path_factory: pytest.TempPathFactory) -> TwoDomains:
+    folder = tmp_path_factory.mktemp("domains")
+    run, labelled = write_student(folder / "run"), write_mpii(folder)
     own, parquet = folder / "coco.json", folder / "coco.parquet"
     poses, truth = standing_people(PEOPLE, seed=50)
     rng = np.random.default_rng(3)
     size = poses.bbox_xywh[:, None, 2:3] / 10
     truth = truth + 0.8 * size * rng.normal(size=truth.shape)
-    said = said_about(poses, standing_people(PEOPLE, seed=50)[1], 51)
+    said = student_predictions(poses, standing_people(PEOPLE, seed=50)[1], 51)
     score = np.clip(said.score + 0.35 * rng.normal(size=said.score.shape), 0, 1).astype(np.float32)
     own.write_bytes(dump_json(coco_document(poses)))
     write_predictions(parquet, [replace(said, score=score)], input_sha256=sha256_of(own), force=True)
     others = folder / "others.json"
-    people = mpii_document(taught_people(seed=7))
+    people = mpii_document(mpii_people(seed=7))
     others.write_bytes(dump_json([{**record, "image": f"other_{record['image']}"} for record in people]))
-    place = Home(folder, run, abroad, Taught(own, parquet), folder / "extended.json", others, truth)
+    place = TwoDomains(folder, run, labelled, PredictedFile(own, parquet), folder / "extended.json", others, truth)
     place.calibrate(run / "calibration.json")
     decide(parquet, own, place.extended, calibration=run)
     return place
@@ -106,7 +114,7 @@ def oracle(file: AnnotationFile, truth: NDArray[np.float64], decided: NDArray[np
     found: list[Correction] = []
     limit = limits(poses)
     for i in decided.tolist():
-        for place, keypoint in enumerate(TAUGHT):
+        for place, keypoint in enumerate(ADDED):
             j = additions.keypoints.index(keypoint)
             x, y = additions.xy[i, j].tolist()
             right = np.hypot(*(additions.xy[i, j] - truth[i, place])) <= limit[i, place]
@@ -136,15 +144,15 @@ def limits(poses: Poses) -> NDArray[np.float64]:
     return tolerance(Criterion.KS_OF_SIZE, SIGMAS, area=unknown, head_size=unknown, size=size)
 
 
-def judged(home: Home, calibration: Path, left: NDArray[np.intp]) -> tuple[float, float]:
+def judged(domains: TwoDomains, calibration: Path, left: NDArray[np.intp]) -> tuple[float, float]:
     """(ECE, share within the radius) of the points of the people at `left`."""
-    poses = read_annotations(home.own.annotations).poses
+    poses = read_annotations(domains.own.annotations).poses
     model = read_calibration(calibration).model
-    points = model.points(poses, read_predictions(home.own.predictions))
-    there = [points.keypoints.index(k) for k in TAUGHT]
+    points = model.points(poses, read_predictions(domains.own.predictions))
+    there = [points.keypoints.index(k) for k in ADDED]
     part = model.parts[0]
     _, frame = expect(part.pose_only, poses)
-    distance = np.linalg.norm(points.xy[:, there] - home.truth, axis=-1)
+    distance = np.linalg.norm(points.xy[:, there] - domains.truth, axis=-1)
     limit = tolerance(Criterion.KS_OF_SIZE, SIGMAS, area=poses.area, head_size=poses.head_size, size=frame.size)
     score, radius = points.score[:, there], points.radius[:, there]
     known = np.isfinite(score) & np.isin(np.arange(len(poses)), left)[:, None]
@@ -162,18 +170,21 @@ def split() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 @pytest.fixture(scope="module")
 def pooled(
-    home: Home, split: tuple[NDArray[np.intp], NDArray[np.intp]], tmp_path_factory: pytest.TempPathFactory
+    domains: TwoDomains, split: tuple[NDArray[np.intp], NDArray[np.intp]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path, CalibrationReport]:
-    """The corrected file, the calibration that learned from it beside labels from abroad, and its report."""
+    """The corrected file, the calibration that learned from it beside labels of another domain, and its report."""
     folder = tmp_path_factory.mktemp("pooled")
-    corrected = home.corrected(folder, split[0])
-    return corrected, folder, home.calibrate(folder / "calibration.json", reviewed=[corrected])
+    corrected = domains.corrected(folder, split[0])
+    return corrected, folder, domains.calibrate(folder / "calibration.json", reviewed=[corrected])
 
 
 def test_reviewed_people_cure_what_the_other_data_set_got_wrong(
-    home: Home, split: tuple[NDArray[np.intp], NDArray[np.intp]], pooled: tuple[Path, Path, CalibrationReport]
+    domains: TwoDomains, split: tuple[NDArray[np.intp], NDArray[np.intp]], pooled: tuple[Path, Path, CalibrationReport]
 ) -> None:
-    (before, held_before), (after, held_after) = judged(home, home.run, split[1]), judged(home, pooled[1], split[1])
+    (before, held_before), (after, held_after) = (
+        judged(domains, domains.run, split[1]),
+        judged(domains, pooled[1], split[1]),
+    )
     assert before > 0.1
     assert after < 0.6 * before
     assert abs(held_after - 0.9) < abs(held_before - 0.9)
@@ -187,40 +198,40 @@ def test_both_truths_are_named_in_the_file_and_its_report(pooled: tuple[Path, Pa
     expected = {"protocol": REVIEWED, "file": "corrected.json", "sha256": sha256_of(corrected), "people": DECIDED}
     assert review.to_dict() == expected
     assert [t.protocol for t in report.truths] == [LABELS, REVIEWED]
-    assert [(k.keypoint, k.protocol) for k in report.keypoints] == [(k, p) for p in (LABELS, REVIEWED) for k in TAUGHT]
+    assert [(k.keypoint, k.protocol) for k in report.keypoints] == [(k, p) for p in (LABELS, REVIEWED) for k in ADDED]
     assert f"{corrected} (reviewed): upper_neck, head_top" in report.summary()
 
 
 def test_what_was_learned_is_named_in_the_header_of_a_file_it_decides(
-    home: Home, pooled: tuple[Path, Path, CalibrationReport], tmp_path: Path
+    domains: TwoDomains, pooled: tuple[Path, Path, CalibrationReport], tmp_path: Path
 ) -> None:
-    decide(home.own.predictions, home.own.annotations, tmp_path / "out.json", calibration=pooled[1])
+    decide(domains.own.predictions, domains.own.annotations, tmp_path / "out.json", calibration=pooled[1])
     header = json.loads((tmp_path / "out.json").read_text())["info"]["annotext"]
     assert [t["protocol"] for t in header["calibration"]["truth"]] == [LABELS, REVIEWED]
 
 
 def test_decisions_alone_are_a_truth_where_there_are_enough(
-    home: Home,
+    domains: TwoDomains,
     split: tuple[NDArray[np.intp], NDArray[np.intp]],
     pooled: tuple[Path, Path, CalibrationReport],
     tmp_path: Path,
 ) -> None:
-    report = home.calibrate(tmp_path / "calibration.json", truths=[], reviewed=[pooled[0]])
+    report = domains.calibrate(tmp_path / "calibration.json", truths=[], reviewed=[pooled[0]])
     (part,) = read_calibration(tmp_path).model.parts
     assert part.truth.protocol == REVIEWED and part.also == ()
     # Where anchoring moves a point away from a rejected place nobody knows.
     assert all(0.9 * DECIDED <= k.n <= DECIDED for k in report.keypoints)
-    assert judged(home, tmp_path, split[1])[0] < 0.8 * judged(home, home.run, split[1])[0]
+    assert judged(domains, tmp_path, split[1])[0] < 0.8 * judged(domains, domains.run, split[1])[0]
 
 
-def test_too_few_decisions_are_told_and_leave_the_labels_alone(home: Home, tmp_path: Path) -> None:
-    corrected = home.corrected(tmp_path, np.arange(MIN_DECISIONS - 1))
-    report = home.calibrate(tmp_path / "calibration.json", reviewed=[corrected])
-    assert _same(tmp_path, home.run)
+def test_too_few_decisions_are_told_and_leave_the_labels_alone(domains: TwoDomains, tmp_path: Path) -> None:
+    corrected = domains.corrected(tmp_path, np.arange(MIN_DECISIONS - 1))
+    report = domains.calibrate(tmp_path / "calibration.json", reviewed=[corrected])
+    assert _same(tmp_path, domains.run)
     assert f"{MIN_DECISIONS - 1} decisions on upper_neck" in report.notes[0]
-    assert f"{MIN_DECISIONS} are needed to be heard beside labels" in report.summary()
+    assert f"{MIN_DECISIONS} are needed to be used beside labels" in report.summary()
     with pytest.raises(InputError, match="holds too few decisions to learn from"):
-        home.calibrate(tmp_path / "other.json", truths=[], reviewed=[corrected])
+        domains.calibrate(tmp_path / "other.json", truths=[], reviewed=[corrected])
     assert not (tmp_path / "other.json").exists()
 
 
@@ -228,39 +239,41 @@ def _same(one: Path, other: Path) -> bool:
     return read_calibration(one).sha256 == read_calibration(other).sha256
 
 
-def test_people_that_a_queue_put_first_are_told_from_people_drawn_at_random(home: Home, tmp_path: Path) -> None:
-    additions = read_annotations(home.extended).additions
+def test_people_that_a_queue_put_first_are_told_from_people_drawn_at_random(
+    domains: TwoDomains, tmp_path: Path
+) -> None:
+    additions = read_annotations(domains.extended).additions
     assert additions is not None
-    score = additions.score[:, [additions.keypoints.index(k) for k in TAUGHT]]
+    score = additions.score[:, [additions.keypoints.index(k) for k in ADDED]]
     worst = np.argsort(score.sum(axis=1), kind="stable")[:DECIDED]
-    corrected = home.corrected(tmp_path, worst)
-    report = home.calibrate(tmp_path / "calibration.json", reviewed=[corrected])
+    corrected = domains.corrected(tmp_path, worst)
+    report = domains.calibrate(tmp_path / "calibration.json", reviewed=[corrected])
     assert any("is unlike the rest" in note and str(corrected) in note for note in report.notes)
 
 
-def test_what_cannot_be_a_review_is_refused_with_nothing_written(home: Home, tmp_path: Path) -> None:
-    corrected = home.corrected(tmp_path, np.arange(40))
+def test_what_cannot_be_a_review_is_refused_with_nothing_written(domains: TwoDomains, tmp_path: Path) -> None:
+    corrected = domains.corrected(tmp_path, np.arange(40))
     for given, problem in (
-        ({"reviewed": [home.own.annotations]}, "is not an extended file"),
-        ({"reviewed": [home.extended]}, "holds no decision of a reviewer"),
+        ({"reviewed": [domains.own.annotations]}, "is not an extended file"),
+        ({"reviewed": [domains.extended]}, "holds no decision of a reviewer"),
         (
-            {"reviewed": [corrected], "predictions": [home.abroad.predictions]},
+            {"reviewed": [corrected], "predictions": [domains.labelled.predictions]},
             "none of the given --predictions were made on the file this was extended from",
         ),
         ({"truths": [corrected]}, "People's decisions go with --reviewed"),
     ):
         with pytest.raises(AnnotextError, match=problem):
-            home.calibrate(tmp_path / "calibration.json", **given)
+            domains.calibrate(tmp_path / "calibration.json", **given)
     assert not (tmp_path / "calibration.json").exists()
 
 
 def test_the_command_takes_reviewed_files(
-    home: Home, pooled: tuple[Path, Path, CalibrationReport], run_cli: Cli, tmp_path: Path
+    domains: TwoDomains, pooled: tuple[Path, Path, CalibrationReport], run_cli: Cli, tmp_path: Path
 ) -> None:
     done = run_cli(
-        "calibrate", home.run, "--truth", home.abroad.annotations, "--reviewed", pooled[0],
-        "--predictions", home.abroad.predictions, "--predictions", home.own.predictions,
-        "--keypoints", ",".join(TAUGHT), "--inputs", ",".join(SEEN), "--poses", home.others,
+        "calibrate", domains.run, "--truth", domains.labelled.annotations, "--reviewed", pooled[0],
+        "--predictions", domains.labelled.predictions, "--predictions", domains.own.predictions,
+        "--keypoints", ",".join(ADDED), "--inputs", ",".join(FEW_INPUTS), "--poses", domains.others,
         "-o", tmp_path / "calibration.json", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

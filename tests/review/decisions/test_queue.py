@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 import pytest
+from calibrations import INPUTS, standing_people
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from learned import INPUTS, standing_people
 from numpy.typing import NDArray
 from people import random_people
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from people import STANDING
 
 from annotext.calibration.features import CROWD_REACH, Evidence, evidence
 from annotext.core.additions import Source
@@ -25,14 +26,7 @@ N = 12
 def _figures(seed: int = 0) -> NDArray[np.float64]:
     """(N, 21, 2) people far apart, some facing away, none upright exactly."""
     rng = np.random.default_rng(seed)
-    at = {
-        "nose": (0, -6.5), "left_eye": (0.3, -6.8), "right_eye": (-0.3, -6.8), "left_ear": (0.6, -6.6),
-        "right_ear": (-0.6, -6.6), "pelvis": (0, 0), "thorax": (0, -5), "upper_neck": (0, -5.8), "head_top": (0, -7.5),
-        "left_hip": (0.9, 0), "right_hip": (-0.9, 0), "left_shoulder": (1.6, -5), "right_shoulder": (-1.6, -5),
-        "left_knee": (1.1, 4), "right_knee": (-1.1, 4), "left_ankle": (1.2, 8), "right_ankle": (-1.2, 8),
-        "left_elbow": (2.2, -2.5), "right_elbow": (-2.2, -2.5), "left_wrist": (2.4, 0), "right_wrist": (-2.4, 0),
-    }  # fmt: skip
-    body = np.array([at[k] for k in UNION21.keypoints]) + rng.normal(scale=0.3, size=(N, 21, 2))
+    body = np.array([STANDING[k] for k in UNION21.keypoints]) + rng.normal(scale=0.3, size=(N, 21, 2))
     body[..., 0] *= np.where(rng.random((N, 1)) < 0.5, 1, -1)
     angle = rng.normal(scale=0.3, size=(N, 1))
     turned = np.stack(
@@ -82,14 +76,14 @@ class Case:
         rng = np.random.default_rng(2)
         truth = _figures()
         self.poses = _poses(truth)
-        self.said = _predictions(truth + rng.normal(scale=1.0, size=truth.shape))
+        self.predicted = _predictions(truth + rng.normal(scale=1.0, size=truth.shape))
         columns_ = UNION21.indices(KEYPOINTS)
-        self.xy = self.said.xy[:, columns_].astype(np.float64)
+        self.xy = self.predicted.xy[:, columns_].astype(np.float64)
         self.expectation = truth[:, columns_] + rng.normal(scale=2.0, size=self.xy.shape)
 
     def evidence(self, others: tuple[Predictions, ...] = ()) -> Evidence:
         frame = Frame.of(columns(self.poses, INPUTS), INPUTS)
-        return evidence(self.poses, [self.said, *others], self.xy, self.expectation, frame, INPUTS, KEYPOINTS)
+        return evidence(self.poses, [self.predicted, *others], self.xy, self.expectation, frame, INPUTS, KEYPOINTS)
 
     def mapped(self, scale: float, angle: float, shift: tuple[float, float], mirror: bool = False) -> Case:
         """The same people, images, predictions and expectations seen otherwise."""
@@ -102,12 +96,12 @@ class Case:
             return (xy * [-1.0, 1.0] + [640.0, 0.0] if mirror else xy) @ turn + shift
 
         other.poses = replace(_poses(move(self.poses.xy[:, swap])), images=tuple(Image("a.jpg") for _ in range(N)))
-        said = self.said
-        other.said = replace(
-            said,
-            xy=move(said.xy[:, swap].astype(np.float64)).astype(np.float32),
-            score=said.score[:, swap],
-            features={k: v[:, swap] for k, v in said.features.items()},
+        predicted = self.predicted
+        other.predicted = replace(
+            predicted,
+            xy=move(predicted.xy[:, swap].astype(np.float64)).astype(np.float32),
+            score=predicted.score[:, swap],
+            features={k: v[:, swap] for k, v in predicted.features.items()},
         )
         other.xy, other.expectation = move(self.xy[:, side]), move(self.expectation[:, side])
         return other
@@ -152,9 +146,9 @@ def test_a_point_pulled_away_from_where_the_pose_puts_it_raises_what_says_so() -
 def test_inputs_found_badly_lower_the_agreement_of_that_person_only() -> None:
     case = Case()
     before = case.evidence()
-    xy = case.said.xy.copy()
+    xy = case.predicted.xy.copy()
     xy[3, UNION21.indices(INPUTS)] += 15
-    case.said = replace(case.said, xy=xy)
+    case.predicted = replace(case.predicted, xy=xy)
     after = case.evidence()
     for name in ("near", "all"):
         change = _values(after, "upper_neck", name) - _values(before, "upper_neck", name)
@@ -165,14 +159,14 @@ def test_inputs_found_badly_lower_the_agreement_of_that_person_only() -> None:
 def test_left_taken_for_right_shows() -> None:
     case = Case()
     assert _values(case.evidence(), "head_top", "swapped").max() < 0
-    case.said = replace(case.said, xy=case.said.xy[:, UNION21.flip_index])
+    case.predicted = replace(case.predicted, xy=case.predicted.xy[:, UNION21.flip_index])
     assert _values(case.evidence(), "head_top", "swapped").min() > 0
 
 
 def test_another_predictor_elsewhere_is_disagreement_and_none_is_unknown() -> None:
     case = Case()
     assert np.isnan(_values(case.evidence(), "head_top", "disagreement")).all()
-    near = replace(case.said, predictor=PredictorIdentity("near", "near", Source.TEACHER))
+    near = replace(case.predicted, predictor=PredictorIdentity("near", "near", Source.TEACHER))
     far = replace(near, xy=near.xy + np.float32(10), ids=near.ids + 1)
     assert _values(case.evidence((near,)), "head_top", "disagreement") == pytest.approx(np.log(0.01), abs=1e-3)
     apart = _values(case.evidence((far,)), "head_top", "disagreement")
@@ -183,7 +177,7 @@ def test_another_predictor_elsewhere_is_disagreement_and_none_is_unknown() -> No
 def test_a_feature_the_predictions_lack_is_unknown_and_the_rest_stands() -> None:
     case = Case()
     whole = case.evidence()
-    case.said = replace(case.said, features={k: v for k, v in case.said.features.items() if k != "flip"})
+    case.predicted = replace(case.predicted, features={k: v for k, v in case.predicted.features.items() if k != "flip"})
     part = case.evidence()
     assert np.isnan(part.of("head_top", ["flip"])).all()
     for name in part.names:
@@ -192,7 +186,7 @@ def test_a_feature_the_predictions_lack_is_unknown_and_the_rest_stands() -> None
 
 def test_nothing_is_known_of_people_without_a_prediction_or_a_frame() -> None:
     case = Case()
-    case.said = case.said.take(case.said.ids[1:])
+    case.predicted = case.predicted.take(case.predicted.ids[1:])
     xy = case.poses.xy.copy()
     xy[4] = np.nan
     case.poses = replace(case.poses, xy=xy, visibility=np.where(np.isnan(xy[..., 0]), 0, 2).astype(np.uint8))
@@ -226,4 +220,4 @@ def test_a_keypoint_the_predictor_lacks_is_named() -> None:
     case = Case()
     frame = Frame.of(columns(case.poses, INPUTS), INPUTS)
     with pytest.raises(ValueError, match="student does not predict left_heel"):
-        evidence(case.poses, [case.said], case.xy[:, :1], case.expectation[:, :1], frame, INPUTS, ("left_heel",))
+        evidence(case.poses, [case.predicted], case.xy[:, :1], case.expectation[:, :1], frame, INPUTS, ("left_heel",))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from people import random_people
+from people import STANDING, random_people
 
 from annotext.calibration.refine import MIN_PEOPLE, AnchorModel, fit_anchor
 from annotext.core.additions import Source
@@ -18,17 +18,11 @@ from annotext.core.skeletons import COCO17, MPII16
 
 KEYPOINTS = ("head_top", "left_ankle", "right_ankle")
 INPUTS = tuple(k for k in MPII16.shared_with(COCO17) if k not in KEYPOINTS)
-AT = {
-    "pelvis": (0, 0), "thorax": (0, -5), "upper_neck": (0, -5.8), "head_top": (0, -7.5),
-    "left_hip": (0.9, 0), "right_hip": (-0.9, 0), "left_shoulder": (1.6, -5), "right_shoulder": (-1.6, -5),
-    "left_knee": (1.1, 4), "right_knee": (-1.1, 4), "left_ankle": (1.2, 8), "right_ankle": (-1.2, 8),
-    "left_elbow": (2.2, -2.5), "right_elbow": (-2.2, -2.5), "left_wrist": (2.4, 0), "right_wrist": (-2.4, 0),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class World:
-    """N people with all labels, what a network says, and an expectation that is off by a tenth of a size."""
+    """N people with all labels, a network's predictions, and an expectation that is off by a tenth of a size."""
 
     poses: Poses
     predictions: Predictions
@@ -61,7 +55,7 @@ def world(n: int, seed: int, *, shifted: float = 0.2, wrong: float = 0.1) -> Wor
     """Stick people. A network blurs each point by what its entropy tells, loses the `wrong` share of points without
     knowing where, and places all points of the `shifted` share of people beside them."""
     rng = np.random.default_rng(seed)
-    people = np.array([AT[k] for k in MPII16.keypoints]) + rng.normal(scale=0.25, size=(n, 16, 2))
+    people = np.array([STANDING[k] for k in MPII16.keypoints]) + rng.normal(scale=0.25, size=(n, 16, 2))
     size = rng.uniform(5, 30, (n, 1, 1))
     xy = people * size + rng.uniform(0, 500, (n, 1, 2))
     poses = replace(
@@ -95,7 +89,7 @@ def model() -> AnchorModel:
     return world(600, 0).fit()
 
 
-def _as_said(there: World, xy: NDArray[np.float64]) -> Predictions:
+def _at(there: World, xy: NDArray[np.float64]) -> Predictions:
     return replace(there.predictions, xy=xy.astype(np.float32))
 
 
@@ -117,7 +111,7 @@ def test_points_move_grow_and_turn_with_the_person(model: AnchorModel, degrees: 
 
     there = World(
         replace(people.poses, xy=moved(people.poses.xy)),
-        _as_said(people, moved(people.predictions.xy.astype(np.float64))),
+        _at(people, moved(people.predictions.xy.astype(np.float64))),
         moved(people.expectation),
     )
     assert there.apply(model) == pytest.approx(moved(people.apply(model)), abs=0.01)
@@ -128,7 +122,7 @@ def test_points_of_people_in_a_mirror_are_mirrored(model: AnchorModel) -> None:
     there = World(
         replace(people.poses, xy=mirror(people.poses.xy, names, MPII16)),
         replace(
-            _as_said(people, mirror(people.predictions.xy.astype(np.float64), names, MPII16)),
+            _at(people, mirror(people.predictions.xy.astype(np.float64), names, MPII16)),
             features={"entropy": mirror(_twin(people.predictions.features["entropy"]), names, MPII16)[..., 1]},
         ),
         mirror(people.expectation, KEYPOINTS, MPII16),
@@ -143,7 +137,7 @@ def _twin(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def test_a_point_that_everything_agrees_on_stays(model: AnchorModel) -> None:
     people = world(50, 4)
-    sure = replace(people, predictions=_as_said(people, people.poses.xy))
+    sure = replace(people, predictions=_at(people, people.poses.xy))
     agreed = replace(sure, expectation=sure.raw)
     # The predicted inputs are labels rounded to float32: that is all the points may move by.
     assert agreed.apply(model) == pytest.approx(agreed.raw, abs=1e-3)
@@ -153,8 +147,8 @@ def test_a_sure_point_moves_less_than_an_unsure_one(model: AnchorModel) -> None:
     people = world(200, 5, shifted=0, wrong=0)
     step = []
     for entropy in (0.02, 0.25):
-        said = np.full((200, 16), entropy, dtype=np.float32)
-        these = replace(people, predictions=replace(people.predictions, features={"entropy": said}))
+        value = np.full((200, 16), entropy, dtype=np.float32)
+        these = replace(people, predictions=replace(people.predictions, features={"entropy": value}))
         step.append(np.linalg.norm(these.apply(model) - these.raw, axis=-1).mean())
     assert step[0] < 0.5 * step[1]
 
@@ -162,7 +156,7 @@ def test_a_sure_point_moves_less_than_an_unsure_one(model: AnchorModel) -> None:
 def test_a_person_placed_beside_where_they_are_comes_back(model: AnchorModel) -> None:
     people = world(100, 6, shifted=0, wrong=0)
     beside = people.poses.xy + 0.5 * people.frame.size[:, None, None] * [1.0, 0.3]
-    shifted = replace(people, predictions=_as_said(people, beside))
+    shifted = replace(people, predictions=_at(people, beside))
     assert shifted.error(shifted.raw).mean() == pytest.approx(0.522, abs=0.001)
     assert np.all(shifted.error(shifted.apply(model)).mean(axis=0) < 0.2)
 
@@ -170,7 +164,7 @@ def test_a_person_placed_beside_where_they_are_comes_back(model: AnchorModel) ->
 def test_another_persons_points_give_way_to_the_expectation(model: AnchorModel) -> None:
     people = world(100, 7, shifted=0, wrong=0)
     strangers = np.roll(people.poses.xy, 1, axis=0)
-    taken = replace(people, predictions=_as_said(people, strangers))
+    taken = replace(people, predictions=_at(people, strangers))
     far = taken.error(taken.raw) > 1
     assert far.mean() > 0.3
     from_expectation = np.linalg.norm(taken.apply(model) - taken.expectation, axis=-1) / taken.frame.size[:, None]

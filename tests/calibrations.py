@@ -1,4 +1,4 @@
-"""Trust models for tests: small, made by hand or fitted on made-up people, of a predictor nobody ran."""
+"""Calibration models for tests: small, made by hand or fitted on made-up people, of a predictor that never ran."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from annotext.core.skeletons import COCO17, MPII16, UNION21
 from annotext.evaluation.correctness import Criterion
 
 STUDENT = PredictorIdentity("made-up", "ab" * 32, Source.STUDENT)
-TAUGHT = ("upper_neck", "head_top")
+ADDED = ("upper_neck", "head_top")
 INPUTS = tuple(k for k in COCO17.keypoints if k in MPII16.index)
 
 
@@ -46,7 +46,7 @@ def calibration_of(keypoint: str, features: tuple[str, ...] = ("score",)) -> Key
 
 
 def standing_people(n: int = 300, seed: int = 0) -> tuple[Poses, NDArray[np.float64]]:
-    """COCO people who stand about, some points unlabelled, two to an image, and (N, 2, 2) px of what is `TAUGHT`."""
+    """COCO people who stand about, some points unlabelled, two to an image, and (N, 2, 2) px of what is `ADDED`."""
     rng = np.random.default_rng(seed)
     plan = {
         "nose": (0, -4), "left_eye": (0.3, -4.3), "right_eye": (-0.3, -4.3), "left_ear": (0.6, -4.2),
@@ -65,7 +65,7 @@ def standing_people(n: int = 300, seed: int = 0) -> tuple[Poses, NDArray[np.floa
         turned = np.stack([cos * plain[..., 0] - sin * plain[..., 1], sin * plain[..., 0] + cos * plain[..., 1]], -1)
         return middle[:, None] + size[:, None, None] * turned
 
-    xy, truth = placed(COCO17.keypoints), placed(TAUGHT)
+    xy, truth = placed(COCO17.keypoints), placed(ADDED)
     visibility = np.where(rng.random((n, 17)) < 0.9, rng.integers(1, 3, (n, 17)), 0).astype(np.uint8)
     poses = Poses(
         skeleton=COCO17,
@@ -82,14 +82,16 @@ def standing_people(n: int = 300, seed: int = 0) -> tuple[Poses, NDArray[np.floa
     return poses, truth
 
 
-def said_about(poses: Poses, truth: NDArray[np.float64], seed: int = 1, rows: slice = slice(None)) -> Predictions:
-    """What the student says about them: 21 points, the taught ones near the truth or, with low scores, far off."""
+def student_predictions(
+    poses: Poses, truth: NDArray[np.float64], seed: int = 1, rows: slice = slice(None)
+) -> Predictions:
+    """The student's 21 points of them, the `ADDED` ones near the truth or, with low scores, far off."""
     rng = np.random.default_rng(seed)
     n = len(poses)
     whole = poses.to(UNION21)
     middle = poses.bbox_xywh[:, None, :2] + poses.bbox_xywh[:, None, 2:] / 2
     xy = np.where(np.isfinite(whole.xy), whole.xy, middle)
-    xy[:, UNION21.indices(TAUGHT)] = truth
+    xy[:, UNION21.indices(ADDED)] = truth
     far = rng.random((n, 21)) < 0.2
     size = poses.bbox_xywh[:, None, 2:3] / 10
     xy = xy + np.where(far, 2.0, 0.15)[..., None] * size * rng.normal(size=xy.shape)
@@ -106,19 +108,19 @@ def said_about(poses: Poses, truth: NDArray[np.float64], seed: int = 1, rows: sl
     ).take(poses.ids[rows])
 
 
-def trust_model(people: int = 300) -> CalibrationModel:
+def calibration_model(people: int = 300) -> CalibrationModel:
     """Fitted on `standing_people` but for its calibrations, which are made by hand."""
     poses, truth = standing_people(people, seed=10)
-    said = said_about(poses, truth, seed=11)
+    predictions = student_predictions(poses, truth, seed=11)
     whole = poses.to(UNION21)
     xy, visibility = whole.xy.copy(), whole.visibility.copy()
-    xy[:, UNION21.indices(TAUGHT)], visibility[:, UNION21.indices(TAUGHT)] = truth, 2
-    pose_only = fit(Poses(**{**vars(whole), "xy": xy, "visibility": visibility}), INPUTS, TAUGHT)
+    xy[:, UNION21.indices(ADDED)], visibility[:, UNION21.indices(ADDED)] = truth, 2
+    pose_only = fit(Poses(**{**vars(whole), "xy": xy, "visibility": visibility}), INPUTS, ADDED)
     expectation, frame = expect(pose_only, poses)
-    anchor: AnchorModel = fit_anchor(poses, said, expectation, frame, truth, INPUTS, TAUGHT)
+    anchor: AnchorModel = fit_anchor(poses, predictions, expectation, frame, truth, INPUTS, ADDED)
     assert np.isfinite(columns(poses, INPUTS)).any()
-    calibration = {k: calibration_of(k, ("score", "expected")) for k in TAUGHT}
+    calibration = {k: calibration_of(k, ("score", "expected")) for k in ADDED}
     part = CalibrationPart(
-        INPUTS, TAUGHT, pose_only, anchor, calibration, Truth("labels", "some.json", "cd" * 32, people)
+        INPUTS, ADDED, pose_only, anchor, calibration, Truth("labels", "some.json", "cd" * 32, people)
     )
     return CalibrationModel(STUDENT.sha256, (part,))

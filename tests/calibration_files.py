@@ -1,4 +1,4 @@
-"""People whose truth a calibration may learn from, files of them, and what a made-up student says about them.
+"""People whose truth a calibration may learn from, files of them, and a made-up student's predictions of them.
 
 The student is far off for a fifth of the points, and its own score hardly tells which; three people of ten hold their
 head where the pose does not say. So there is something to rank, to correct, and something that stays wrong.
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from calibrations import ADDED, STUDENT, standing_people, student_predictions
 from dots import CARD
 from dots import coco_document as coco
-from learned import STUDENT, TAUGHT, said_about, standing_people
 
 from annotext.core.frame import columns
 from annotext.core.poses import Image, Poses
@@ -26,11 +26,11 @@ from annotext.formats.files.predictions import write_predictions
 from annotext.predictors.card import write_card
 
 # Few, so that what is fitted is small: shoulders, hips and knees.
-SEEN = tuple(f"{side}_{joint}" for joint in ("shoulder", "hip", "knee") for side in ("left", "right"))
+FEW_INPUTS = tuple(f"{side}_{joint}" for joint in ("shoulder", "hip", "knee") for side in ("left", "right"))
 _MIDPOINTS = {"pelvis": ("left_hip", "right_hip"), "thorax": ("left_shoulder", "right_shoulder")}
 
 
-def taught_people(n: int = 400, seed: int = 0) -> Poses:
+def mpii_people(n: int = 400, seed: int = 0) -> Poses:
     """MPII people with all 16 points where they are labelled."""
     poses, truth = standing_people(n, seed)
     rng = np.random.default_rng(seed + 100)
@@ -39,7 +39,7 @@ def taught_people(n: int = 400, seed: int = 0) -> Poses:
     truth = truth + np.where(odd, 1.5, 0.0) * size * rng.normal(size=truth.shape)
     whole = poses.to(MPII16)
     xy = whole.xy.copy()
-    xy[:, MPII16.indices(TAUGHT)] = truth
+    xy[:, MPII16.indices(ADDED)] = truth
     for name, parents in _MIDPOINTS.items():
         middle = columns(poses, parents).mean(axis=1)
         xy[:, MPII16.index[name]] = middle + 0.3 * size[:, 0] * rng.normal(size=middle.shape)
@@ -53,19 +53,19 @@ def taught_people(n: int = 400, seed: int = 0) -> Poses:
     )
 
 
-def doubtful(poses: Poses, seed: int = 1) -> Predictions:
-    """What the student says, with scores that hardly tell where it is wrong."""
+def unsure_predictions(poses: Poses, seed: int = 1) -> Predictions:
+    """The student's predictions, with scores that hardly tell where it is wrong."""
     size = poses.bbox_xywh[:, None, 2:3] / 10
-    said = said_about(poses, columns(poses, TAUGHT), seed)
+    predictions = student_predictions(poses, columns(poses, ADDED), seed)
     rng = np.random.default_rng(seed + 100)
-    xy = said.xy.copy()
+    xy = predictions.xy.copy()
     for name in _MIDPOINTS:
         if name in poses.skeleton.index:
             label = columns(poses, (name,))[:, 0]
             off = size[:, 0] * 0.7 * rng.normal(size=label.shape)
             xy[:, UNION21.index[name]] = np.where(np.isfinite(label), label, xy[:, UNION21.index[name]]) + off
-    score = np.clip(said.score + 0.35 * rng.normal(size=said.score.shape), 0, 1)
-    return replace(said, xy=xy.astype(np.float32), score=score.astype(np.float32))
+    score = np.clip(predictions.score + 0.35 * rng.normal(size=predictions.score.shape), 0, 1)
+    return replace(predictions, xy=xy.astype(np.float32), score=score.astype(np.float32))
 
 
 def mpii_document(poses: Poses) -> list[dict[str, Any]]:
@@ -85,36 +85,36 @@ def mpii_document(poses: Poses) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Taught:
+class PredictedFile:
     """An annotation file and the predictions made on it."""
 
     annotations: Path
     predictions: Path
 
 
-def write_taught(folder: Path, n: int = 400, seed: int = 0, said: Predictions | None = None) -> Taught:
+def write_mpii(folder: Path, n: int = 400, seed: int = 0, predictions: Predictions | None = None) -> PredictedFile:
     """`mpii.json`, labelled throughout, and `mpii.parquet`."""
     path = folder / "mpii.json"
-    path.write_bytes(dump_json(mpii_document(taught_people(n, seed))))
-    return Taught(path, write_said(path, folder / "mpii.parquet", said, seed + 1))
+    path.write_bytes(dump_json(mpii_document(mpii_people(n, seed))))
+    return PredictedFile(path, write_predicted(path, folder / "mpii.parquet", predictions, seed + 1))
 
 
-def write_target(folder: Path, n: int = 200, seed: int = 50) -> Taught:
+def write_coco(folder: Path, n: int = 200, seed: int = 50) -> PredictedFile:
     """`coco.json`, people who lack what MPII labels, and `coco.parquet`."""
     path, parquet = folder / "coco.json", folder / "coco.parquet"
     poses, truth = standing_people(n, seed)
     path.write_bytes(dump_json(coco(poses)))
-    said = said_about(poses, truth, seed + 1)
+    predictions = student_predictions(poses, truth, seed + 1)
     rng = np.random.default_rng(seed)
-    score = np.clip(said.score + 0.35 * rng.normal(size=said.score.shape), 0, 1).astype(np.float32)
-    write_predictions(parquet, [replace(said, score=score)], input_sha256=sha256_of(path), force=True)
-    return Taught(path, parquet)
+    score = np.clip(predictions.score + 0.35 * rng.normal(size=predictions.score.shape), 0, 1).astype(np.float32)
+    write_predictions(parquet, [replace(predictions, score=score)], input_sha256=sha256_of(path), force=True)
+    return PredictedFile(path, parquet)
 
 
-def write_said(annotations: Path, parquet: Path, said: Predictions | None = None, seed: int = 1) -> Path:
-    """The student's predictions on a file, or `said` as if it were made on it."""
-    said = doubtful(read_annotations(annotations).poses, seed) if said is None else said
-    write_predictions(parquet, [said], input_sha256=sha256_of(annotations), force=True)
+def write_predicted(annotations: Path, parquet: Path, predictions: Predictions | None = None, seed: int = 1) -> Path:
+    """The student's predictions on a file, or `predictions` as if it were made on it."""
+    predictions = unsure_predictions(read_annotations(annotations).poses, seed) if predictions is None else predictions
+    write_predictions(parquet, [predictions], input_sha256=sha256_of(annotations), force=True)
     return parquet
 
 

@@ -133,7 +133,7 @@ def test_a_target_error_is_a_share(target: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"weights": np.array([1.0])}, "weights must be 2 finite numbers"),
         ({"scale": np.array([1.0, 0.0])}, "scale must be above 0"),
@@ -145,6 +145,6 @@ def test_a_target_error_is_a_share(target: float) -> None:
     ],
     ids=lambda v: "" if isinstance(v, dict) else v,
 )
-def test_what_does_not_fit_together_is_refused(change: dict[str, object], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_does_not_fit_together_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         _calibration(**change)
