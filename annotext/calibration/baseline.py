@@ -27,19 +27,16 @@ def pose_only_predictions(fit_file: str | Path, apply_file: str | Path, keypoint
     keypoint's mean place in the person box and score 0; for the others the score is the share of inputs labelled.
     Raises InputError if `fit_file` cannot teach this.
     """
-    teaching, applied = read_annotations(fit_file), read_annotations(apply_file)
-    added = applied.additions.keypoints if applied.additions is not None else ()
-    inputs = [
-        k for k in applied.poses.skeleton.shared_with(teaching.poses.skeleton) if k not in added and k not in keypoints
-    ]
-    unknown = [k for k in keypoints if k not in teaching.poses.skeleton.index]
+    teaching, applied = read_annotations(fit_file).extended_poses, read_annotations(apply_file).poses
+    inputs = [k for k in applied.skeleton.shared_with(teaching.skeleton) if k not in keypoints]
+    unknown = [k for k in keypoints if k not in teaching.skeleton.index]
     if unknown:
         raise InputError.single(fit_file, "", f"does not annotate {', '.join(unknown)}")
     try:
-        model = fit(teaching.poses, inputs, keypoints)
+        model = fit(teaching, inputs, keypoints)
     except ValueError as error:
         raise InputError.single(fit_file, "", f"cannot teach a baseline: {error}") from None
-    return predict_people(model, teaching.poses, applied.poses, identity(model))
+    return predict_people(model, teaching, applied, identity(model))
 
 
 def identity(model: PoseOnlyModel) -> PredictorIdentity:

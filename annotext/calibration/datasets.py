@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from annotext.calibration.fit import MIN_POINTS
-from annotext.calibration.learn import MIN_DECISIONS, only
+from annotext.calibration.learn import MIN_DECISIONS
 from annotext.calibration.model import Truth
 from annotext.calibration.reviewed import ReviewedPeople, ReviewedPoints
 from annotext.core.additions import Additions, Source
@@ -24,6 +24,7 @@ from annotext.core.poses import Poses, Visibility
 from annotext.core.predictions import Predictions
 from annotext.core.skeleton import Skeleton
 from annotext.formats.annotations.head_sizes import with_head_sizes
+from annotext.formats.annotations.mpii import MPII
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.predictions import read_predictions, read_predictions_header
 
@@ -146,9 +147,10 @@ def _read(
     file = read_annotations(path, skip_bad=choice.skip_bad)
     own, others = _predictions_on(file, protocol, made_on, predictor_sha256)
     poses, added = file.poses, () if file.additions is None else file.additions.keypoints
-    if choice.head_sizes is not None and file.kind == "mpii":
+    if choice.head_sizes is not None and file.format is MPII:
         poses = with_head_sizes(poses, choice.head_sizes)
-    poses = only(poses, [k for k in poses.skeleton.keypoints if k not in added])
+    # Of the added points nobody labelled any: decisions on them are put there by `CalibrationSet.alone`.
+    poses = poses.to(file.extended_poses.skeleton)
     known = np.isin(poses.ids, own.ids) & ~poses.crowd & poses.has_keypoints
     poses = poses.take(known)
     skeleton, predicted = poses.skeleton, own.skeleton

@@ -62,7 +62,7 @@ class EvaluationInput:
     @classmethod
     def of_file(cls, file: AnnotationFile) -> EvaluationInput:
         """The points of an annotation file, extended or not."""
-        poses, additions = file.poses, file.additions
+        poses, additions = file.extended_poses, file.additions
         judged = cls(
             name=file.path.name,
             skeleton=poses.skeleton,

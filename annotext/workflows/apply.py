@@ -13,11 +13,11 @@ from rich.markup import escape
 
 from annotext.core.additions import Additions
 from annotext.core.errors import SHOWN_PROBLEMS, Finding, InputError, Problem
-from annotext.formats.annotations.read import header_path, read_annotations
+from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.jsonio import no_collecting, write_json
 from annotext.formats.files.outputs import check_output
 from annotext.formats.files.paths import AnyPath, path_of, paths_of
-from annotext.formats.overlay.revise import write_revised
+from annotext.formats.overlay.revise import overlay_of, write_revised
 from annotext.formats.overlay.write import output_paths
 from annotext.review.decisions.apply import apply_corrections
 from annotext.review.decisions.correction import Verdict
@@ -120,18 +120,19 @@ def apply(
     """
     extended, output, corrections, report = Path(extended), Path(output), paths_of(corrections), path_of(report)
     file = read_annotations(extended, skip_bad=skip_bad)
-    if file.additions is None or file.header is None:
-        hint = "decisions are on added points: give the file that `annotext extend` or `decide` wrote"
-        raise InputError.single(extended, "", "is not an extended file", hint)
-    read = [extended, *corrections, *([header_path(extended)] if file.kind == "mpii" else [])]
+    overlay = overlay_of(file)
+    read = [*file.paths, *corrections]
     written = [*output_paths(file, output), *([report] if report else [])]
     for path in written:
         check_output(path, force=force, inputs=[*read, *(p for p in written if p is not path)])
     loaded = load_corrections(corrections, skip_bad=skip_bad, kind=file.kind)
     revision = apply_corrections(
-        file.poses, file.additions, loaded.corrections, input_sha256=str(file.header.get("input_sha256", ""))
+        file.extended_poses,
+        overlay.additions,
+        loaded.corrections,
+        input_sha256=str(overlay.header.get("input_sha256", "")),
     )
-    _refuse_losses(file.path, file.header, revision.findings, len(loaded.corrections), take_back=take_back)
+    _refuse_losses(file.path, overlay.header, revision.findings, len(loaded.corrections), take_back=take_back)
     header = {"corrections": [f.to_dict() for f in loaded.files]}
     write_revised(file, revision.additions, header, output, force=force, inputs=read)
     reviewed = np.asarray(revision.additions.review != None)  # noqa: E711

@@ -222,7 +222,7 @@ def calibrate(
         predictor_sha256=card.sha256,
         choice=Choice(keypoints, inputs, joints, head_sizes, skip_bad),
     )
-    others = read_annotations(poses, skip_bad=skip_bad).poses if poses is not None else None
+    others = read_annotations(poses, skip_bad=skip_bad).extended_poses if poses is not None else None
     if not allow_seen:
         _refuse_seen(calibration_sets, card_path.parent / DATA)
     arranged, notes = with_reviews(calibration_sets)

@@ -106,11 +106,11 @@ def corrections_from(
     kind = file.kind
     earlier = load_corrections([output], kind=kind).corrections if output.exists() else ()
     read = cvat.read_cvat if tool == Tool.CVAT else label_studio.read_label_studio
-    people, problems = read(export, file.poses)
+    people, problems = read(export, file.extended_poses)
     assert file.header is not None
     found = differences(
         people,
-        file.poses,
+        file.extended_poses,
         additions,
         path=export,
         reviewer=reviewer,
@@ -148,9 +148,9 @@ def corrections_to(
     for path in (output, beside):
         check_output(path, force=force, inputs=[extended])
     if tool == Tool.CVAT:
-        data, setup = cvat.cvat_xml(file.poses, additions), cvat.cvat_labels(additions.keypoints)
+        data, setup = cvat.cvat_xml(file.extended_poses, additions), cvat.cvat_labels(additions.keypoints)
     else:
-        tasks = label_studio.label_studio_tasks(file.poses, additions, _sizes(file), url)
+        tasks = label_studio.label_studio_tasks(file.extended_poses, additions, _sizes(file), url)
         data, setup = dump_json(tasks), label_studio.label_studio_config(additions.keypoints).encode()
     for path, content in ((output, data), (beside, setup)):
         with writing(path, force=force, inputs=[extended]) as temporary:

@@ -163,7 +163,7 @@ def _pictures(
 
 def _tile(file: AnnotationFile, additions: Additions, row: int, pixels: NDArray[np.uint8]) -> Tile:
     """One person with all its points: the file's own as they are, the added ones with source and score."""
-    poses = file.poses
+    poses = file.extended_poses
     k = len(poses.skeleton)
     there = additions.source[row] != Source.NONE
     columns = np.array(poses.skeleton.indices(additions.keypoints), dtype=np.intp)[there]

@@ -31,7 +31,7 @@ def evaluate_files(
     them. Raises InputError or AnnotextError.
     """
     file = read_annotations(truth, skip_bad=skip_bad)
-    poses = file.poses
+    poses = file.extended_poses
     if head_sizes is not None:
         poses = with_head_sizes(poses, head_sizes)
     judged = read_evaluation_input(predictions, predictor=predictor, skip_bad=skip_bad)

@@ -229,13 +229,13 @@ def _queued(file: AnnotationFile, path: Path) -> tuple[QueuedPerson, ...]:
 def _with_pseudo_labels(file: AnnotationFile) -> Poses:
     """The poses, with the pseudo-labels of people without labels."""
     if file.pseudo is None:
-        return file.poses
-    own = file.pseudo.own
-    columns = file.poses.skeleton.indices(own.keypoints)
-    xy, visibility = file.poses.xy.copy(), file.poses.visibility.copy()
+        return file.extended_poses
+    own, poses = file.pseudo.own, file.extended_poses
+    columns = poses.skeleton.indices(own.keypoints)
+    xy, visibility = poses.xy.copy(), poses.visibility.copy()
     xy[:, columns] = np.where(own.added[..., None], own.xy, xy[:, columns])
     visibility[:, columns] = np.where(own.added, own.visibility, visibility[:, columns])
-    return replace(file.poses, xy=xy, visibility=visibility)
+    return replace(poses, xy=xy, visibility=visibility)
 
 
 def _draw(additions: Additions, count: int, seed: int) -> NDArray[np.bool_]:

@@ -10,7 +10,6 @@ from rich.markup import escape
 
 from annotext.core.errors import AnnotextError, Finding, InputError, Problem
 from annotext.formats.annotations.read import read_annotations
-from annotext.formats.annotations.records import Kind
 from annotext.formats.files.outputs import check_output
 from annotext.review.decisions.apply import apply_corrections
 from annotext.review.decisions.correction import Correction, standing
@@ -97,7 +96,7 @@ def _check_output(output: Path) -> bool:
     return output.exists() and output.stat().st_size > 0
 
 
-def _check_kind(output: Path, there: bool, kind: Kind) -> None:
+def _check_kind(output: Path, there: bool, kind: str) -> None:
     """Raises InputError for a file that holds no corrections, or those of another kind of file."""
     if not there:
         return
@@ -106,7 +105,7 @@ def _check_kind(output: Path, there: bool, kind: Kind) -> None:
         raise InputError(read.skipped)
 
 
-def _of_dataset(name: str) -> tuple[list[Correction], tuple[Problem, ...], Kind, Path]:
+def _of_dataset(name: str) -> tuple[list[Correction], tuple[Problem, ...], str, Path]:
     from annotext.review.fiftyone.database import connect
 
     fo = connect()
@@ -118,7 +117,7 @@ def _of_dataset(name: str) -> tuple[list[Correction], tuple[Problem, ...], Kind,
     return decisions(dataset), read_journals(journal_of(info))[1], info["kind"], Path(info["extended"])
 
 
-def _of_journals(place: Path) -> tuple[list[Correction], tuple[Problem, ...], Kind, Path]:
+def _of_journals(place: Path) -> tuple[list[Correction], tuple[Problem, ...], str, Path]:
     folder = place if place.is_dir() else journal_folder(place)
     files = journal_files(folder)
     if not files:
@@ -140,7 +139,7 @@ def _judged(corrections: tuple[Correction, ...], extended: Path) -> tuple[int, t
         file = read_annotations(extended, skip_bad=True)
         if file.additions is not None and file.header is not None:
             sha256 = str(file.header.get("input_sha256", ""))
-            revision = apply_corrections(file.poses, file.additions, corrections, input_sha256=sha256)
+            revision = apply_corrections(file.extended_poses, file.additions, corrections, input_sha256=sha256)
             points = sum(sum(verdicts.values()) for verdicts in revision.counts.values())
             return points, tuple(f for f in revision.findings if f.code != "dropped")
     stands, conflicts = standing(corrections)

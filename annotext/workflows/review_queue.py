@@ -254,15 +254,14 @@ def open_review(
 
 def inputs_of(file: AnnotationFile) -> tuple[str, ...]:
     """Of the keypoints that COCO and MPII share, those that a person labelled in this file."""
-    added = file.additions.keypoints if file.additions is not None else ()
-    return tuple(k for k in SHARED if k in file.poses.skeleton.index and k not in added)
+    return tuple(k for k in SHARED if k in file.poses.skeleton.index)
 
 
 def tolerances(file: AnnotationFile, size: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, A) px, the largest error of each added point that is still right, for people of (N,) `size` px."""
     assert file.additions is not None
     known = {k: s for skeleton in known_skeletons().values() for k, s in skeleton.sigmas.items()}
-    known.update(file.poses.skeleton.sigmas)
+    known.update(file.extended_poses.skeleton.sigmas)
     sigmas = np.array([known.get(k, np.nan) for k in file.additions.keypoints])
     usual = np.nanmedian(sigmas) if np.isfinite(sigmas).any() else 0.08
     sigmas = np.where(np.isfinite(sigmas), sigmas, usual)

@@ -180,7 +180,7 @@ def _status(dataset: Any) -> tuple[DatasetStatus, Sequence[Problem]]:
     if file is None or file.additions is None:
         revision, conflicts = None, len(standing(corrections)[1])
     else:
-        revision = apply_corrections(file.poses, file.additions, corrections, input_sha256=sha256)
+        revision = apply_corrections(file.extended_poses, file.additions, corrections, input_sha256=sha256)
         conflicts = sum(f.code == "conflict" for f in revision.findings)
         stale = sum(f.code == "stale" for f in revision.findings)
         if stale:
@@ -232,7 +232,7 @@ def _audited(dataset: Any) -> set[tuple[int, str]]:
 def _audit(
     file: AnnotationFile, revision: Revision, corrections: Sequence[Correction], audited: set[tuple[int, str]]
 ) -> AuditEstimate:
-    tolerance = agreement(file.poses, revision.additions.keypoints)
+    tolerance = agreement(file.extended_poses, revision.additions.keypoints)
     decided = {(c.person, c.keypoint): c for c in corrections}
     row_of = {person: i for i, person in enumerate(file.poses.ids.tolist())}
     judged = wrong = 0

@@ -272,7 +272,7 @@ def _judge(review: OpenReview, truth: Path) -> tuple[NDArray[np.float64], NDArra
     Raises InputError if the truth has none of the keypoints or none of the people.
     """
     poses, additions = review.poses, review.additions
-    full = read_annotations(truth).poses
+    full = read_annotations(truth).extended_poses
     lacking = [k for k in additions.keypoints if k not in full.skeleton.index]
     row_of = {int(i): r for r, i in enumerate(full.ids)}
     rows = np.array([row_of.get(int(i), -1) for i in poses.ids], dtype=np.intp)

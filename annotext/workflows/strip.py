@@ -8,11 +8,9 @@ from typing import Any
 
 from rich.markup import escape
 
-from annotext.formats.annotations.coco import header_of
-from annotext.formats.annotations.records import EXTENDED_KEY
 from annotext.formats.files.jsonio import read_json, write_json
 from annotext.formats.files.outputs import check_output
-from annotext.formats.overlay.write import strip_document
+from annotext.formats.overlay.strip import count_additions, strip_document
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,5 @@ def strip_file(path: str | Path, output: str | Path, *, force: bool = False) -> 
     check_output(output, force=force, inputs=[path])
     document, _ = read_json(path)
     stripped = strip_document(document, path)
-    records = document if isinstance(document, list) else document["annotations"]
-    blocks = [r[EXTENDED_KEY] for r in records if isinstance(r, dict) and EXTENDED_KEY in r]
-    header = header_of(document)
-    added = len(header["added"]) if header else len(blocks[0]["source"])
     write_json(stripped, output, force=force, inputs=[path])
-    return StripReport(str(path), str(output), len(blocks), added)
+    return StripReport(str(path), str(output), *count_additions(document))

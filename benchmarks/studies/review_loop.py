@@ -33,10 +33,11 @@ from annotext.core.frame import columns
 from annotext.core.skeletons import COCO17, MPII16
 from annotext.evaluation.correctness import Criterion, tolerance
 from annotext.evaluation.ranking import Interval, bootstrap
-from annotext.formats.annotations.read import header_path, read_annotations
+from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.jsonio import read_json, write_json
 from annotext.formats.files.predictions import read_predictions
 from annotext.formats.files.recipe import DataRecipe, read_recipe, write_recipe
+from annotext.formats.overlay.header import header_path
 from annotext.review.decisions.files import read_corrections
 from annotext.review.decisions.queue import sizes
 

@@ -19,7 +19,8 @@ from reviewers import correction, random_corrections
 from annotext.core.additions import Additions, Source
 from annotext.core.errors import InputError
 from annotext.core.skeletons import UNION21
-from annotext.formats.annotations.read import AnnotationFile, header_path, read_annotations
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
+from annotext.formats.overlay.header import header_path
 from annotext.formats.overlay.write import write_extended
 from annotext.review.decisions.correction import Correction, Point, Verdict
 from annotext.review.decisions.files import append_corrections, correction_line
@@ -60,7 +61,7 @@ def extended(folder: Path, kind: str = "coco", people: int = 6) -> AnnotationFil
 
 def random_decisions(file: AnnotationFile, seed: int, n: int = 25) -> list[Correction]:
     assert file.additions is not None
-    return random_corrections(file.poses, file.additions, seed, n)
+    return random_corrections(file.extended_poses, file.additions, seed, n)
 
 
 def journals(folder: Path, file: AnnotationFile, decisions: list[Correction]) -> list[Path]:

@@ -1,13 +1,13 @@
 """COCO keypoint files: images, annotations, and the one category that names keypoints.
 
 Halpe shares the layout and differs in the numbers; see `halpe`. N annotations of the keypoint category, P points per
-annotation in the file, K keypoints of the skeleton read from them, A of these added by annotext.
+annotation in the file, K keypoints of the skeleton read from them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,63 +15,237 @@ from numpy.typing import NDArray
 
 from annotext.core.poses import Image, Poses, Visibility
 from annotext.core.skeleton import Skeleton
+from annotext.formats.annotations.base import ANNOTATION, Column, People
 from annotext.formats.annotations.records import (
-    EXTENDED_KEY,
     Faults,
-    Kind,
-    Parsed,
+    head_sizes,
     is_id,
     is_number,
     number_rows,
+    unexpected,
     unsafe_file_name,
 )
 from annotext.formats.files.jsonio import kind_of
 from annotext.formats.files.skeletons import skeleton_of_names
-from annotext.formats.overlay.block import parse_blocks
-from annotext.formats.overlay.pseudo_labels import parse_pseudo_labels, without_pseudo_labels
 
 _LISTS = ("images", "annotations", "categories")
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How the numbers of an annotation are read.
+class CocoFormat:
+    """The adapter of COCO files; see `base.Format`."""
 
-    skeleton: the keypoints the file's first points are, in order.
-    points: P, points per annotation in the file, without those annotext added.
-    labelled_from: visibility from which a point counts as labelled; None means COCO's three states and nothing else.
-    counts_points: whether `num_keypoints` counts the points with v > 0 of this file.
-    """
+    kind = "coco"
+    title = "COCO"
+    identity = ANNOTATION
+    section = "annotations"
+    columns = MappingProxyType({"keypoints": Column(3)})
+    count_key = "num_keypoints"
+    tells_hidden = True
+    header_beside = False
+    takes_new_people = True
+    expected_v = "expected 0, 1 or 2"
 
-    kind: Kind
-    skeleton: Skeleton
-    points: int
-    labelled_from: float | None = None
-    counts_points: bool = True
+    def detect(self, document: Any, added: int) -> bool:
+        """An object with COCO's lists, or at least an attempt at it."""
+        return isinstance(document, dict) and any(key in document for key in _LISTS)
+
+    def category(self, document: Mapping[str, Any]) -> int | None:
+        """Position of the category whose people annotext reads: the only one with `keypoints`, or else `person`."""
+        categories = document.get("categories")
+        if not isinstance(categories, list):
+            return None
+        named = [i for i, c in enumerate(categories) if isinstance(c, dict) and isinstance(c.get("keypoints"), list)]
+        named = [i for i in named if categories[i]["keypoints"]]
+        if len(named) > 1:
+            named = [i for i in named if categories[i].get("name") == "person"]
+        return named[0] if len(named) == 1 else None
+
+    def skeleton(
+        self, document: Mapping[str, Any], faults: Faults, skeletons: Mapping[str, Skeleton]
+    ) -> Skeleton | None:
+        """The keypoints that the first points of an annotation are, in order; None after a fault."""
+        position = self.category(document)
+        if position is None:
+            _no_category(document, faults)
+            return None
+        pointer = f"categories[{position}].keypoints"
+        names = document["categories"][position]["keypoints"]
+        if not all(isinstance(name, str) for name in names):
+            faults.file(pointer, "holds something that is not a name")
+            return None
+        skeleton = skeleton_of_names(names, skeletons)
+        if skeleton is None:
+            faults.file(
+                pointer,
+                f"no known skeleton has exactly these {len(names)} keypoints: {', '.join(names)}",
+                "describe them in a TOML file as datasets/crowdpose14.toml does; `annotext skeletons` lists the known "
+                "ones",
+            )
+        return skeleton
+
+    def states(self, v: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """(N, K) `Visibility` of (N, K) v, and which of them are no visibility."""
+        return _strict_states(v)
+
+    def read(self, document: Any, faults: Faults, skeletons: Mapping[str, Skeleton]) -> People | None:
+        """The people of the keypoint category, in file order."""
+        if not _check_lists(document, faults):
+            return None
+        skeleton = self.skeleton(document, faults, skeletons)
+        position = self.category(document)
+        if skeleton is None or position is None:
+            return None
+        images, image_rows, index_of_id = _read_images(document["images"], faults)
+        annotations = document["annotations"]
+        rows = _rows_of_category(document, faults, position)
+        _check_ids(annotations, faults)
+        bad_images = {image_id for image_id, i in index_of_id.items() if faults.is_bad("images", image_rows[i])}
+        image_index = _image_indices(annotations, rows, index_of_id, bad_images, faults)
+        records = [annotations[r] for r in rows]
+
+        boxes = _boxes(records, rows, faults, images, image_index)
+        area = _area(records, rows, faults)
+        crowd = _crowd(records, rows, faults)
+        head_size = head_sizes(records, "annotations", rows, faults)
+        triples = _triples(records, rows, faults, self.points(document), 0)[:, : len(skeleton)]
+        states, wrong = self.states(triples[..., 2])
+        _name_wrong_v(triples[..., 2], wrong, rows, faults, 0, self.expected_v)
+        xy = np.where(states[..., None] > 0, triples[..., :2], np.nan)
+
+        row_array = np.array(rows, dtype=np.int64)
+        kept = faults.good("annotations", row_array)
+        keep_images = np.array([not faults.is_bad("images", r) for r in image_rows], dtype=bool)
+        new_index = np.cumsum(keep_images) - 1
+        poses = Poses(
+            skeleton=skeleton,
+            xy=xy[kept],
+            visibility=states[kept],
+            bbox_xywh=boxes[kept],
+            area=area[kept],
+            image_index=new_index[image_index[kept]].astype(np.int64) if kept.any() else np.zeros(0, dtype=np.int64),
+            images=tuple(im for im, keep in zip(images, keep_images, strict=True) if keep),
+            ids=np.array([records[i]["id"] for i in np.flatnonzero(kept).tolist()], dtype=np.int64),
+            crowd=crowd[kept],
+            head_size=head_size[kept],
+        )
+        image_ids = tuple(i for i, keep in zip(index_of_id, keep_images, strict=True) if keep)
+        return People(poses, row_array[kept], image_ids)
+
+    def check_counts(
+        self, records: Sequence[Any], rows: Sequence[int], counted: NDArray[np.int64], faults: Faults
+    ) -> None:
+        """`num_keypoints`, where there is one, is the number of points with v > 0."""
+        for row, count in zip(rows, counted.tolist(), strict=True):
+            number = records[row].get("num_keypoints", count)
+            if type(number) is not int:
+                faults.record("annotations", row, "num_keypoints", f"is {number!r:.40}, expected a whole number")
+            elif number != count:
+                faults.record("annotations", row, "num_keypoints", f"is {number}, but {count} keypoints have v > 0")
+
+    # --- records and the points in them ---
+
+    def records(self, document: Any) -> Any:
+        return document.get("annotations")
+
+    def with_records(self, document: Any, records: list[Any]) -> Any:
+        return {**document, "annotations": records}
+
+    def person_rows(self, document: Any) -> list[int]:
+        category_id = self.category_id(document)
+        return [
+            row
+            for row, record in enumerate(document["annotations"])
+            if isinstance(record, dict) and record.get("category_id") == category_id
+        ]
+
+    def points(self, document: Any) -> int:
+        return len(document["categories"][self._position(document)]["keypoints"])
+
+    def category_id(self, document: Any) -> Any:
+        return document["categories"][self._position(document)].get("id")
+
+    def _position(self, document: Any) -> int:
+        position = self.category(document)
+        assert position is not None, "the reader accepted this file"
+        return position
+
+    def with_added(
+        self, document: Any, added: Sequence[str], edges: Sequence[tuple[int, int]]
+    ) -> tuple[Any, dict[str, int | None]]:
+        category = document["categories"][self._position(document)]
+        names, old = category.get("keypoints"), category.get("skeleton")
+        # A category that names no keypoints (Halpe) cannot name the added ones either; the header does.
+        if not names:
+            return document, {"keypoints": None, "skeleton": None}
+        grown = {**category, "keypoints": [*names, *added]}
+        if isinstance(old, list):
+            grown["skeleton"] = [*old, *([a + 1, b + 1] for a, b in edges)]
+        restore = {"keypoints": len(names), "skeleton": len(old) if isinstance(old, list) else None}
+        return self._with_category(document, grown), restore
+
+    def without_added(self, document: Any, added: Sequence[str], edges: int | None) -> Any:
+        position = self.category(document)
+        if position is None:
+            raise ValueError("the keypoint category is gone")
+        category = document["categories"][position]
+        names = category.get("keypoints")
+        if not names:
+            return document
+        if names[-len(added) :] != list(added):
+            raise ValueError("differs from the last keypoints of the category")
+        shrunk = {**category, "keypoints": names[: -len(added)]}
+        if edges is not None and isinstance(category.get("skeleton"), list):
+            shrunk["skeleton"] = category["skeleton"][:edges]
+        return self._with_category(document, shrunk)
+
+    def _with_category(self, document: Any, category: dict[str, Any]) -> Any:
+        position = self._position(document)
+        categories = [category if i == position else c for i, c in enumerate(document["categories"])]
+        return {**document, "categories": categories}
+
+    def blank(self, points: int) -> dict[str, list[Any]]:
+        return {"keypoints": [0] * (3 * points)}
+
+    def keeps_blank(self) -> bool:
+        return False
+
+    def written(self, points: Sequence[list[float] | None], visibility: Sequence[int]) -> dict[str, list[Any]]:
+        numbers: list[Any] = []
+        for xy, v in zip(points, visibility, strict=True):
+            numbers += [0, 0, 0] if xy is None else [*xy, v]
+        return {"keypoints": numbers}
+
+    def read_written(
+        self, records: Sequence[Mapping[str, Any]], rows: Sequence[int], faults: Faults, count: int, first: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        triples = _triples(records, rows, faults, count, first)
+        states, wrong = _strict_states(triples[..., 2])
+        _name_wrong_v(triples[..., 2], wrong, rows, faults, first, "expected 0, 1 or 2")
+        return triples[..., :2], states
+
+    def labelled(self, columns: Mapping[str, Sequence[Any]]) -> int:
+        return sum(v > 0 for v in columns["keypoints"][2::3])
+
+    def new_person(
+        self, person: int, image_id: int | str, category_id: Any, bbox_xywh: list[float], points: int
+    ) -> dict[str, Any]:
+        """The area is the box's, as pycocotools' loadRes writes it for detections: nobody drew an outline."""
+        return {
+            "id": person,
+            "image_id": image_id,
+            "category_id": category_id,
+            "keypoints": [0] * (3 * points),
+            "num_keypoints": 0,
+            "bbox": bbox_xywh,
+            "area": bbox_xywh[2] * bbox_xywh[3],
+            "iscrowd": 0,
+        }
 
 
-def is_coco(document: Any) -> bool:
-    """An object with COCO's lists, or at least an attempt at it."""
-    return isinstance(document, dict) and any(key in document for key in _LISTS)
+COCO = CocoFormat()
 
 
-def keypoint_category(document: Mapping[str, Any]) -> int | None:
-    """Position of the category whose people annotext reads: the only one with `keypoints`, or else `person`."""
-    categories = [(i, c) for i, c in enumerate(document.get("categories", [])) if isinstance(c, dict)]
-    named = [i for i, c in categories if isinstance(c.get("keypoints"), list) and c["keypoints"]]
-    if len(named) > 1:
-        named = [i for i in named if document["categories"][i].get("name") == "person"]
-    return named[0] if len(named) == 1 else None
-
-
-def header_of(document: Any) -> dict[str, Any] | None:
-    """`info.annotext` of an extended document, else None."""
-    info = document.get("info") if isinstance(document, dict) else None
-    header = info.get(EXTENDED_KEY) if isinstance(info, dict) else None
-    return header if isinstance(header, dict) else None
-
-
-def check_lists(document: Mapping[str, Any], faults: Faults) -> bool:
+def _check_lists(document: Mapping[str, Any], faults: Faults) -> bool:
     """Whether images, annotations and categories are lists of objects and `info`, if there, is an object."""
     for key in _LISTS:
         value = document.get(key)
@@ -89,137 +263,7 @@ def check_lists(document: Mapping[str, Any], faults: Faults) -> bool:
                         faults.record(key, row, "", problem)
     if "info" in document and not isinstance(document["info"], dict):
         faults.file("info", f"is {kind_of(document['info'])}, expected an object")
-    elif EXTENDED_KEY in document.get("info", {}) and header_of(document) is None:
-        found = kind_of(document["info"][EXTENDED_KEY])
-        faults.file(f"info.{EXTENDED_KEY}", f"is {found}, expected the header of an extended file", "rename this key")
     return not faults.fatal
-
-
-def read_coco(document: Mapping[str, Any], faults: Faults, skeletons: Mapping[str, Skeleton]) -> Parsed | None:
-    """The people of a COCO document. Problems go into `faults`; None where no person can be read for them."""
-    if not check_lists(document, faults):
-        return None
-    position = keypoint_category(document)
-    if position is None:
-        _no_category(document, faults)
-        return None
-    pointer = f"categories[{position}].keypoints"
-    names = document["categories"][position]["keypoints"]
-    if not all(isinstance(name, str) for name in names):
-        faults.file(pointer, "holds something that is not a name")
-        return None
-    added = added_names(document, faults, names)
-    if added is None:
-        return None
-    skeleton = skeleton_of_names(names[: len(names) - len(added)], skeletons)
-    if skeleton is None:
-        faults.file(
-            pointer,
-            f"no known skeleton has exactly these {len(names) - len(added)} keypoints: {', '.join(names)}",
-            "describe them in a TOML file as datasets/crowdpose14.toml does; `annotext skeletons` lists the known ones",
-        )
-        return None
-    layout = Layout("coco", skeleton, len(skeleton))
-    return read_annotated_people(document, faults, position, layout, added, tuple(skeletons.values()))
-
-
-def added_names(document: Any, faults: Faults, names: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The keypoints annotext added to this document, () for one that is not extended; None after a fault.
-
-    names: what the category calls its keypoints, the added at the end; None where it names none (Halpe).
-    """
-    header = header_of(document)
-    if header is None:
-        blocks = [i for i, a in enumerate(document["annotations"]) if isinstance(a, dict) and EXTENDED_KEY in a]
-        if blocks:
-            faults.file("info.annotext", f"missing, but annotations[{blocks[0]}] is extended", "restore the header")
-            return None
-        return ()
-    added = header.get("added")
-    if not isinstance(added, list) or not added or not all(isinstance(k, str) for k in added):
-        faults.file("info.annotext.added", "expected the list of added keypoints")
-        return None
-    if names is not None and list(names[-len(added) :]) != added:
-        faults.file("info.annotext.added", "differs from the last keypoints of the category")
-        return None
-    return tuple(added)
-
-
-def read_annotated_people(
-    document: Mapping[str, Any],
-    faults: Faults,
-    category: int,
-    layout: Layout,
-    added: tuple[str, ...],
-    known: Sequence[Skeleton],
-) -> Parsed | None:
-    """The people of the category at position `category`, in file order."""
-    try:
-        whole = layout.skeleton.grown(added, known) if added else layout.skeleton
-    except ValueError as error:
-        faults.file("info.annotext.added", str(error))
-        return None
-    images, image_rows, index_of_id = _read_images(document["images"], faults)
-    annotations = document["annotations"]
-    rows = _rows_of_category(document, faults, category)
-    _check_ids(annotations, faults)
-    bad_images = {image_id for image_id, i in index_of_id.items() if faults.is_bad("images", image_rows[i])}
-    image_index = _image_indices(annotations, rows, index_of_id, bad_images, faults)
-    records = [annotations[r] for r in rows]
-
-    boxes = _boxes(records, rows, faults, images, image_index)
-    area = _area(records, rows, faults)
-    crowd = _crowd(records, rows, faults)
-    head_size = _head_size(records, rows, faults)
-    points = _points(records, rows, faults, layout.points + len(added))
-    triples = points.reshape(len(rows), layout.points + len(added), 3)
-    k, a = len(layout.skeleton), len(added)
-    own_xy, own_states = _read_points(triples[:, :k], rows, faults, layout, 0)
-    xy, states = own_xy, own_states
-    additions, pseudo = None, None
-    if added:
-        plain = replace(layout, labelled_from=None)
-        added_xy, added_states = _read_points(triples[:, layout.points :], rows, faults, plain, layout.points)
-        additions = parse_blocks(
-            faults, "annotations", rows, records, added, triples[:, layout.points :, :2], added_states
-        )
-        pseudo = parse_pseudo_labels(
-            faults, "annotations", rows, records, layout.skeleton.keypoints, triples[:, :k, :2], own_states
-        )
-        own_xy, own_states = without_pseudo_labels(own_xy, own_states, pseudo)
-        xy = np.concatenate([own_xy, added_xy], axis=1)
-        states = np.concatenate([own_states, added_states], axis=1)
-
-    if layout.counts_points:
-        _check_counts(records, rows, faults, triples)
-    row_array = np.array(rows, dtype=np.int64)
-    kept = faults.good("annotations", row_array)
-    keep_images = np.array([not faults.is_bad("images", r) for r in image_rows], dtype=bool)
-    new_index = np.cumsum(keep_images) - 1
-    poses = Poses(
-        skeleton=whole,
-        xy=xy[kept],
-        visibility=states[kept],
-        bbox_xywh=boxes[kept],
-        area=area[kept],
-        image_index=new_index[image_index[kept]].astype(np.int64) if kept.any() else np.zeros(0, dtype=np.int64),
-        images=tuple(im for im, keep in zip(images, keep_images, strict=True) if keep),
-        ids=np.array([records[i]["id"] for i in np.flatnonzero(kept).tolist()], dtype=np.int64),
-        crowd=crowd[kept],
-        head_size=head_size[kept],
-    )
-    assert poses.xy.shape[1] == k + a
-    if additions is not None:
-        additions = additions.take(kept)
-    return Parsed(
-        kind=layout.kind,
-        poses=poses,
-        rows=row_array[kept],
-        additions=additions,
-        header=header_of(document),
-        image_ids=tuple(i for i, keep in zip(index_of_id, keep_images, strict=True) if keep),
-        pseudo=None if pseudo is None else pseudo.take(kept),
-    )
 
 
 def _no_category(document: Mapping[str, Any], faults: Faults) -> None:
@@ -253,7 +297,7 @@ def _read_images(records: Sequence[Any], faults: Faults) -> tuple[list[Image], l
             continue
         image_id = record.get("id")
         if type(image_id) not in (int, str):
-            faults.record("images", row, "id", _wrong(record, "id", "a whole number"))
+            faults.record("images", row, "id", unexpected(record, "id", "a whole number"))
             continue
         if image_id in first_row:
             faults.record("images", row, "id", f"{image_id} is also the id of images[{first_row[image_id]}]")
@@ -283,7 +327,7 @@ def _rows_of_category(document: Mapping[str, Any], faults: Faults, category: int
     for position, record in enumerate(document["categories"]):
         category_id = record.get("id")
         if type(category_id) not in (int, str):
-            faults.file(f"categories[{position}].id", _wrong(record, "id", "a whole number"))
+            faults.file(f"categories[{position}].id", unexpected(record, "id", "a whole number"))
         elif category_id in ids:
             faults.file(f"categories[{position}].id", f"{category_id} is also the id of categories[{ids[category_id]}]")
         else:
@@ -294,7 +338,7 @@ def _rows_of_category(document: Mapping[str, Any], faults: Faults, category: int
             continue
         category_id = record.get("category_id")
         if type(category_id) not in (int, str):
-            faults.record("annotations", row, "category_id", _wrong(record, "category_id", "a whole number"))
+            faults.record("annotations", row, "category_id", unexpected(record, "category_id", "a whole number"))
         elif category_id not in ids:
             faults.record("annotations", row, "category_id", f"no category has the id {category_id}")
         elif ids[category_id] == category:
@@ -309,7 +353,7 @@ def _check_ids(annotations: Sequence[Any], faults: Faults) -> None:
             continue
         annotation_id = record.get("id")
         if not is_id(annotation_id):
-            faults.record("annotations", row, "id", _wrong(record, "id", "a whole number of 64 bits"))
+            faults.record("annotations", row, "id", unexpected(record, "id", "a whole number of 64 bits"))
         elif annotation_id in first_row:
             earlier = first_row[annotation_id]
             faults.record("annotations", row, "id", f"{annotation_id} is also the id of annotations[{earlier}]")
@@ -332,7 +376,7 @@ def _image_indices(
             continue
         image_id = record.get("image_id")
         if type(image_id) not in (int, str):
-            faults.record("annotations", row, "image_id", _wrong(record, "image_id", "a whole number"))
+            faults.record("annotations", row, "image_id", unexpected(record, "image_id", "a whole number"))
         elif image_id not in index_of_id:
             faults.record("annotations", row, "image_id", f"no image has the id {image_id}")
         else:
@@ -395,48 +439,35 @@ def _crowd(records: Sequence[dict[str, Any]], rows: Sequence[int], faults: Fault
     return crowd
 
 
-def _head_size(records: Sequence[dict[str, Any]], rows: Sequence[int], faults: Faults) -> NDArray[np.float64]:
-    """(N,) 0.6 x diagonal of the optional `headbox` [x1, y1, x2, y2], MPII's PCKh unit; NaN without one."""
-    with_box = [i for i, r in enumerate(records) if "headbox" in r]
-    size = np.full(len(records), np.nan)
-    boxes, complaints = number_rows([records[i]["headbox"] for i in with_box], 4)
-    for i, complaint in complaints.items():
-        faults.record("annotations", rows[with_box[i]], "headbox", complaint)
-    if with_box:
-        size[with_box] = 0.6 * np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    return size
-
-
-def _points(records: Sequence[dict[str, Any]], rows: Sequence[int], faults: Faults, points: int) -> NDArray[np.float64]:
-    """(N, 3 * points); an annotation without `keypoints` is a person without labels."""
+def _triples(
+    records: Sequence[Mapping[str, Any]], rows: Sequence[int], faults: Faults, points: int, first: int
+) -> NDArray[np.float64]:
+    """(N, points, 3); an annotation without `keypoints` is a person without labels."""
     nothing = [0] * (3 * points)
-    numbers, complaints = number_rows([r.get("keypoints", nothing) for r in records], 3 * points)
+    numbers, complaints = number_rows([r.get("keypoints", nothing) for r in records], 3 * points, first=3 * first)
     hint = f"x, y, v for each of {points} keypoints"
     for i, complaint in complaints.items():
         faults.record("annotations", rows[i], "keypoints", complaint, hint)
-    return numbers
+    return numbers.reshape(len(records), points, 3)
 
 
-def _read_points(
-    triples: NDArray[np.float64], rows: Sequence[int], faults: Faults, layout: Layout, first: int
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """(N, K, 3) x, y, v -> (N, K, 2) with NaN where not labelled and (N, K) uint8 visibility.
-
-    first: position of the first of these points in the file's array, for messages.
-    """
-    v = triples[..., 2]
+def _strict_states(v: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """COCO's three states and nothing else."""
     states = np.zeros(v.shape, dtype=np.uint8)
-    if layout.labelled_from is None:
-        wrong = ~np.isin(v, (0, 1, 2)) & np.isfinite(v)
-        expected = "expected 0, 1 or 2"
-        for state in (Visibility.HIDDEN, Visibility.VISIBLE):
-            states[v == state] = state
-    else:
-        # A float below 2 is a confidence, not a state: nothing says such a point is hidden.
-        wrong = np.isfinite(v) & ~((v >= 0) & (v <= 2))
-        expected = "expected 0 to 2"
-        states[v >= layout.labelled_from] = Visibility.VISIBLE
-        states[v == Visibility.HIDDEN] = Visibility.HIDDEN
+    for state in (Visibility.HIDDEN, Visibility.VISIBLE):
+        states[v == state] = state
+    return states, ~np.isin(v, (0, 1, 2)) & np.isfinite(v)
+
+
+def _name_wrong_v(
+    v: NDArray[np.float64],
+    wrong: NDArray[np.bool_],
+    rows: Sequence[int],
+    faults: Faults,
+    first: int,
+    expected: str,
+) -> None:
+    """first: position of the first of these points in the file's array."""
     for i in np.flatnonzero(wrong.any(axis=1)).tolist():
         j = int(np.flatnonzero(wrong[i])[0])
         more = int(wrong[i].sum()) - 1
@@ -446,23 +477,3 @@ def _read_points(
             f"keypoints[{3 * (first + j) + 2}]",
             f"v is {v[i, j]:g}, {expected}" + (f" ({more} more in this annotation)" if more else ""),
         )
-    xy = np.where(states[..., None] > 0, triples[..., :2], np.nan)
-    return xy, states
-
-
-def _check_counts(
-    records: Sequence[dict[str, Any]], rows: Sequence[int], faults: Faults, triples: NDArray[np.float64]
-) -> None:
-    counted = (triples[..., 2] > 0).sum(axis=1)
-    for i, record in enumerate(records):
-        if "num_keypoints" not in record or faults.is_bad("annotations", rows[i]):
-            continue
-        said = record["num_keypoints"]
-        if type(said) is not int:
-            faults.record("annotations", rows[i], "num_keypoints", f"is {said!r:.40}, expected a whole number")
-        elif said != counted[i]:
-            faults.record("annotations", rows[i], "num_keypoints", f"is {said}, but {counted[i]} keypoints have v > 0")
-
-
-def _wrong(record: Mapping[str, Any], key: str, expected: str) -> str:
-    return "missing" if key not in record else f"is {record[key]!r:.40}, expected {expected}"

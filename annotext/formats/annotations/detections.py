@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from annotext.core.additions import Additions
 from annotext.core.errors import InputError, Problem
 from annotext.core.poses import Poses
-from annotext.formats.annotations import halpe
-from annotext.formats.annotations.coco import keypoint_category
 from annotext.formats.annotations.read import AnnotationFile
-from annotext.formats.annotations.records import Faults, is_id, is_number, number_rows
+from annotext.formats.annotations.records import Faults, is_id, is_number, number_rows, unexpected
 from annotext.formats.files.jsonio import kind_of, read_json
 from annotext.formats.overlay.pseudo_labels import NewPeople
 
@@ -85,9 +83,10 @@ def read_detections(
     Raises InputError for an MPII file, and where no detection is of the file's category of people.
     """
     path = Path(path)
-    if file.kind == "mpii":
+    if not file.format.takes_new_people:
         hint = "detections belong to a COCO or Halpe file, which lists its images apart from its people"
-        raise InputError.single(file.path, "", "is an MPII file: every record of it is a person", hint)
+        problem = f"is an {file.format.title} file: every record of it is a person"
+        raise InputError.single(file.path, "", problem, hint)
     if not 0 <= min_score <= 1:
         raise InputError.single(path, "", f"minimum score is {min_score}, expected 0 to 1")
     document, sha256 = read_json(path)
@@ -100,7 +99,7 @@ def read_detections(
         if not isinstance(record, dict):
             faults.record("", i, "", f"is {kind_of(record)}, expected an object")
     records = [document[i] for i in rows]
-    category = _category(file)
+    category = file.format.category_id(file.document)
     image_index = _image_index(records, rows, file, faults)
     boxes = _boxes(records, rows, file, image_index, faults)
     score = _scores(records, rows, faults)
@@ -136,12 +135,6 @@ def read_detections(
     )
 
 
-def _category(file: AnnotationFile) -> Any:
-    position = halpe.person_category(file.document) if file.kind == "halpe" else keypoint_category(file.document)
-    assert position is not None, "the reader accepted this file"
-    return file.document["categories"][position]["id"]
-
-
 def _image_index(
     records: Sequence[dict[str, Any]], rows: Sequence[int], file: AnnotationFile, faults: Faults
 ) -> NDArray[np.int64]:
@@ -152,7 +145,7 @@ def _image_index(
     for i, record in enumerate(records):
         image_id: Any = record.get("image_id")
         if type(image_id) not in (int, str):
-            faults.record("", rows[i], "image_id", _wrong(record, "image_id", "an image's id"))
+            faults.record("", rows[i], "image_id", unexpected(record, "image_id", "an image's id"))
         elif image_id not in there:
             faults.record("", rows[i], "image_id", f"{file.path.name} has no image with the id {image_id!r}")
         else:
@@ -190,7 +183,7 @@ def _scores(records: Sequence[dict[str, Any]], rows: Sequence[int], faults: Faul
         if is_number(value) and 0 <= value <= 1:
             score[i] = value
         else:
-            faults.record("", rows[i], "score", _wrong(record, "score", "a number from 0 to 1"))
+            faults.record("", rows[i], "score", unexpected(record, "score", "a number from 0 to 1"))
     return score
 
 
@@ -200,12 +193,8 @@ def _of_category(
     """(D,) bool: a person; detectors know other things too, which keypoint files do not list."""
     for i, record in enumerate(records):
         if type(record.get("category_id")) not in (int, str):
-            faults.record("", rows[i], "category_id", _wrong(record, "category_id", "a category's id"))
+            faults.record("", rows[i], "category_id", unexpected(record, "category_id", "a category's id"))
     return np.array([r.get("category_id") == category for r in records], dtype=bool)
-
-
-def _wrong(record: Mapping[str, Any], key: str, expected: str) -> str:
-    return "missing" if key not in record else f"is {record[key]!r:.40}, expected {expected}"
 
 
 def _annotated(file: AnnotationFile) -> NDArray[np.int64]:

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from annotext.core.errors import InputError
 from annotext.core.poses import Poses
 from annotext.core.skeletons import MPII16
+from annotext.formats.annotations.records import box_head_size
 
-# PCKh's head size is this part of the head box's diagonal (MPII's evaluation, SC_BIAS).
-HEAD_SHARE = 0.6
 # The .mat and the JSON hold the same labels; files converted by others round to whole pixels.
 SAME_POINT_PX = 2.0
 
@@ -52,11 +51,6 @@ def _load(path: Path) -> dict[str, Any]:
         raise InputError.single(path, "", f"is no MATLAB file that can be read ({error})") from None
 
 
-def _head_size(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(..., 2) opposite corners -> (...,) pixels."""
-    return HEAD_SHARE * np.linalg.norm(second - first, axis=-1)
-
-
 def _from_validation(poses: Poses, content: dict[str, Any], path: Path) -> NDArray[np.float64]:
     boxes = np.asarray(content["headboxes_src"], dtype=np.float64)
     n = len(poses)
@@ -78,7 +72,7 @@ def _from_validation(poses: Poses, content: dict[str, Any], path: Path) -> NDArr
                 f"is another person than record {person} of the truth ({int(far.any(axis=1).sum())} of {n} differ)",
                 "the two files must list the same people in the same order",
             )
-    return _head_size(boxes[0].T, boxes[1].T)
+    return box_head_size(boxes.reshape(4, n).T)
 
 
 def _from_release(poses: Poses, release: Any, path: Path) -> NDArray[np.float64]:
@@ -100,7 +94,7 @@ def _from_release(poses: Poses, release: Any, path: Path) -> NDArray[np.float64]
             same = (distance <= SAME_POINT_PX) | np.isnan(distance)
             for row in np.array(rows)[same.all(axis=1) & np.isfinite(distance).any(axis=1)]:
                 corners = [float(getattr(rect, key)[0, 0]) for key in ("x1", "y1", "x2", "y2")]
-                size[row] = _head_size(np.array(corners[:2]), np.array(corners[2:]))
+                size[row] = box_head_size(np.array(corners))
     if len(poses) and not np.isfinite(size).any():
         raise InputError.single(path, "RELEASE", "holds none of the people of the truth")
     return size

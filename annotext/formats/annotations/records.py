@@ -6,27 +6,18 @@ N records of one list (`annotations`, `images`, or MPII's own).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core.additions import Additions
 from annotext.core.errors import Problem
-from annotext.core.poses import Poses
 from annotext.formats.files.jsonio import kind_of
 
-if TYPE_CHECKING:
-    from annotext.formats.overlay.pseudo_labels import PseudoLabels
-
-Kind = Literal["coco", "mpii", "halpe"]
-EXTENDED_KEY = "annotext"
-MISSING = object()
-# The hint where additions are not as annotext wrote them.
-CHANGED = "the file was edited by hand or by another tool"
+# PCKh's head size is this part of the head box's diagonal (MPII's evaluation, SC_BIAS).
+HEAD_SHARE = 0.6
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _INT64 = 2**63
@@ -67,25 +58,11 @@ class Faults:
         return tuple(p for _, _, p in sorted(self._records, key=lambda r: (order.get(r[0], 1), r[1])))
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """What a reader made of a document: see `annotations.AnnotationFile`."""
-
-    kind: Kind
-    poses: Poses
-    rows: NDArray[np.int64]
-    additions: Additions | None
-    header: dict[str, Any] | None
-    image_ids: tuple[int | str, ...] = ()
-    pseudo: PseudoLabels | None = None
-
-
-def number_rows(
-    values: Sequence[Any], length: int, *, what: str = "numbers"
-) -> tuple[NDArray[np.float64], dict[int, str]]:
+def number_rows(values: Sequence[Any], length: int, *, first: int = 0) -> tuple[NDArray[np.float64], dict[int, str]]:
     """(N, length) float64 from N JSON lists, and position -> complaint for those that are no such list.
 
-    A complained row is NaN. Only JSON numbers count: no text, no true or false, nothing beyond float64.
+    A complained row is NaN. Only JSON numbers count: no text, no true or false, nothing beyond float64. first: what
+    positions in complaints start from.
     """
     complaints: dict[int, str] = {}
     good: list[int] | range = range(len(values))
@@ -93,13 +70,13 @@ def number_rows(
     if not all(type(v) is list and len(v) == length for v in values) or not (
         set(map(type, chain.from_iterable(values))) <= {int, float}
     ):
-        complaints = {i: c for i, v in enumerate(values) if (c := _complaint(v, length, what))}
+        complaints = {i: c for i, v in enumerate(values) if (c := _complaint(v, length, first))}
         good = [i for i in range(len(values)) if i not in complaints]
         lists = [values[i] for i in good]
     try:
         numbers = np.fromiter(chain.from_iterable(lists), dtype=np.float64, count=len(lists) * length)
     except OverflowError:
-        complaints |= {i: c for i, v in enumerate(values) if i not in complaints and (c := _too_large(v))}
+        complaints |= {i: c for i, v in enumerate(values) if i not in complaints and (c := _too_large(v, first))}
         good = [i for i in range(len(values)) if i not in complaints]
         numbers = np.array([values[i] for i in good], dtype=np.float64)
     numbers = numbers.reshape(len(good), length)
@@ -110,24 +87,48 @@ def number_rows(
     return result, complaints
 
 
-def _complaint(value: Any, length: int, what: str) -> str:
+def _complaint(value: Any, length: int, first: int) -> str:
     if type(value) is not list:
-        return f"is {kind_of(value)}, expected a list of {length} {what}"
+        return f"is {kind_of(value)}, expected a list of {length} numbers"
     if len(value) != length:
-        return f"has {len(value)} {what}, expected {length}"
-    for i, number in enumerate(value):
+        return f"has {len(value)} numbers, expected {length}"
+    for i, number in enumerate(value, start=first):
         if type(number) not in (int, float):
             return f"holds {kind_of(number)} at position {i}, expected a number"
     return ""
 
 
-def _too_large(value: list[Any]) -> str:
-    for i, number in enumerate(value):
+def _too_large(value: list[Any], first: int) -> str:
+    for i, number in enumerate(value, start=first):
         try:
             float(number)
         except OverflowError:
             return f"holds a number too large for a float at position {i}"
     return ""
+
+
+def unexpected(record: Mapping[str, Any], key: str, expected: str) -> str:
+    """The complaint about a key whose value is not what was expected."""
+    return "missing" if key not in record else f"is {record[key]!r:.40}, expected {expected}"
+
+
+def box_head_size(corners_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(..., 4) opposite corners of head boxes -> (...,) head sizes, in the same unit."""
+    x1, y1, x2, y2 = np.moveaxis(corners_xyxy, -1, 0)
+    return HEAD_SHARE * np.hypot(x2 - x1, y2 - y1)
+
+
+def head_sizes(
+    records: Sequence[Mapping[str, Any]], section: str, rows: Sequence[int], faults: Faults
+) -> NDArray[np.float64]:
+    """(N,) pixels, the head size by the optional `headbox` [x1, y1, x2, y2]; NaN without one."""
+    with_box = [i for i, r in enumerate(records) if "headbox" in r]
+    size = np.full(len(records), np.nan)
+    boxes, complaints = number_rows([records[i]["headbox"] for i in with_box], 4)
+    for i, complaint in complaints.items():
+        faults.record(section, rows[with_box[i]], "headbox", complaint)
+    size[with_box] = box_head_size(boxes)
+    return size
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:

@@ -13,9 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core.additions import REVIEWED, Additions, Decision, Estimate, Reason, Review, Source, default_decision
-from annotext.formats.annotations.records import CHANGED, EXTENDED_KEY, Faults, is_number
+from annotext.formats.annotations.records import Faults, is_number
 from annotext.formats.files.jsonio import kind_of
 
+# Under this key stand a record's block and, in `info`, the header of the file.
+EXTENDED_KEY = "annotext"
+# The hint where additions are not as annotext wrote them.
+CHANGED = "the file was edited by hand or by another tool"
 # A hundredth of a pixel is far below what any of the points is worth, and keeps files small.
 XY_DECIMALS = 2
 SCORE_DECIMALS = 4
@@ -39,8 +43,15 @@ class AddedPoints:
     candidate: list[list[float] | None]
     told: dict[str, list[Any]]  # radius, decision, reason and review, where they say more than the rest does
 
-    def block(self) -> dict[str, Any]:
-        return {"source": self.source, "score": self.score, "candidate": self.candidate, **self.told}
+    def block(self, *, with_visibility: bool = False) -> dict[str, Any]:
+        """with_visibility: for formats whose own lists do not tell a hidden point from a visible one."""
+        block = {"source": self.source, "score": self.score, "candidate": self.candidate, **self.told}
+        return {**block, "visibility": self.visibility} if with_visibility else block
+
+    @property
+    def count(self) -> int:
+        """How many points have v > 0."""
+        return sum(v > 0 for v in self.visibility)
 
 
 def blocks_as_json(additions: Additions, offset: float) -> Iterator[AddedPoints]:
@@ -143,54 +154,62 @@ def parse_blocks(
     faults: Faults,
     section: str,
     rows: Sequence[int],
-    records: Sequence[dict[str, Any]],
+    blocks: Sequence[Any],
     keypoints: tuple[str, ...],
     xy: NDArray[np.float64],
     visibility: NDArray[np.uint8],
     *,
     name: str = EXTENDED_KEY,
 ) -> Additions:
-    """The `annotext` blocks of N records: A added keypoints, aligned with `records`; faulty ones read as nothing.
+    """The blocks of N records: A added keypoints, aligned with `rows`; faulty ones read as nothing.
 
     xy: (N, A, 2), visibility: (N, A): the added points as they stand in the file's keypoint arrays. Coordinates stay
     in the file's frame. name: what messages call a block.
     """
-    n, a = len(records), len(keypoints)
+    n, a = len(blocks), len(keypoints)
     nothing = Additions.nothing(n, keypoints)
     out_xy, source = nothing.xy.copy(), nothing.source.copy()
     states, scores = nothing.visibility.copy(), nothing.score.copy()
     radius, decision, reason = nothing.radius.copy(), nothing.decision.copy(), nothing.reason.copy()
     review = nothing.review.copy()
-    for i, (row, record) in enumerate(zip(rows, records, strict=True)):
-        block = record.get(EXTENDED_KEY)
+    for i, (row, block) in enumerate(zip(rows, blocks, strict=True)):
         problem = _block_problem(block, a, visibility[i])
         if problem:
             faults.record(section, row, name, problem, CHANGED)
             continue
-        assert isinstance(block, dict)
         if "reason" in block:
             reason[i] = [_REASONS[r] for r in block["reason"]]
         if "review" in block:
             review[i] = [None if r is None else _parse_review(r) for r in block["review"]]
         for j in range(a):
-            said = _SOURCES[block["source"][j]]
-            if said is Source.NONE:
+            kind = _SOURCES[block["source"][j]]
+            if kind is Source.NONE:
                 continue
-            source[i, j] = said
+            source[i, j] = kind
             scores[i, j] = block["score"][j]
             states[i, j] = visibility[i, j]
             out_xy[i, j] = xy[i, j] if visibility[i, j] > 0 else block["candidate"][j]
             if "radius" in block and block["radius"][j] is not None:
                 radius[i, j] = block["radius"][j]
-            default = _default_decision(said, visibility[i, j])
+            default = _default_decision(kind, visibility[i, j])
             decision[i, j] = _DECISIONS[block["decision"][j] if "decision" in block else default]
     return Additions(keypoints, out_xy, states, source, scores, radius, decision, reason, review)
 
 
-def _block_problem(block: Any, a: int, visibility: NDArray[np.uint8]) -> str:
+def sources_problem(block: Any, a: int | None) -> str:
+    """Why the points of a block cannot be told; a: how many they must be, None where nobody knows."""
     if not isinstance(block, dict):
         return "missing" if block is None else f"is {kind_of(block)}, expected an object"
-    for key in ("source", "score", "candidate"):
+    source = block.get("source")
+    if not isinstance(source, list) or a not in (None, len(source)):
+        return f"source must be a list of {a}" if a is not None else "source must be a list"
+    return ""
+
+
+def _block_problem(block: Any, a: int, visibility: NDArray[np.uint8]) -> str:
+    if problem := sources_problem(block, a):
+        return problem
+    for key in ("score", "candidate"):
         values = block.get(key)
         if not isinstance(values, list) or len(values) != a:
             return f"{key} must be a list of {a}"

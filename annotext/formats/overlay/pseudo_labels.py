@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotext.core.additions import Additions, Source, put
-from annotext.formats.annotations.records import CHANGED, EXTENDED_KEY, Faults
+from annotext.formats.annotations.base import Format
+from annotext.formats.annotations.records import Faults
 from annotext.formats.files.jsonio import kind_of
-from annotext.formats.overlay.block import AddedPoints, blocks_as_json, parse_blocks
+from annotext.formats.overlay.block import CHANGED, EXTENDED_KEY, AddedPoints, blocks_as_json, parse_blocks
 
 OWN, NEW, DETECTION = "own", "new", "detection"
 SCORE_DECIMALS = 4
@@ -84,123 +85,85 @@ def own_blocks(own: Additions | None, n: int, offset: float) -> Iterator[AddedPo
         yield next(blocks) if there else None
 
 
-def filled_keypoints(keypoints: list[Any], own: AddedPoints) -> tuple[list[Any], dict[str, Any]]:
-    """COCO's numbers with `own` in the first places, and the block that says so.
+def filled(
+    format: Format, columns: Mapping[str, list[Any]], own: AddedPoints, *, bare: bool
+) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """The columns of a record with `own` in the first places, and the block that says so.
 
-    The block keeps the numbers that stood there, unless all are plain zeros.
+    The block keeps the columns as they were, unless they are `Format.blank`. bare: the record had none.
     """
-    filled = list(keypoints)
-    for i, (xy, v) in enumerate(zip(own.points, own.visibility, strict=True)):
-        filled[3 * i : 3 * i + 3] = [0, 0, 0] if xy is None else [*xy, v]
-    block = own.block()
-    if any(type(n) is not int or n for n in keypoints):
-        block["keypoints"] = keypoints
-    return filled, block
+    block = own.block(with_visibility=not format.tells_hidden)
+    written = format.written(own.points, own.visibility)
+    points = len(next(iter(columns.values()))) // next(iter(format.columns.values())).per_point
+    if not bare and (format.keeps_blank() or not _same(columns, format.blank(points))):
+        block |= columns
+    return {key: [*entries, *columns[key][len(entries) :]] for key, entries in written.items()}, block
 
 
-def restored_keypoints(own: Any, points: int, faults: Faults, row: int) -> list[Any]:
-    """The numbers that stood in `points` keypoints before `filled_keypoints`."""
-    if not isinstance(own, dict) or not isinstance(own.get("keypoints", []), list):
-        faults.record("annotations", row, f"{EXTENDED_KEY}.{OWN}", "makes no sense", CHANGED)
-        return []
-    return own.get("keypoints", [0] * (3 * points))
+def _same(columns: Mapping[str, list[Any]], others: Mapping[str, list[Any]]) -> bool:
+    """Equal, and of the same kinds of numbers."""
+    return columns == others and all([*map(type, columns[k])] == [*map(type, others[k])] for k in columns)
 
 
-def restored_joints(own: Any, key: str, faults: Faults, row: int) -> list[Any]:
-    """What stood in an MPII record's `key` (joints or joints_vis) before `filled_joints`."""
-    if not isinstance(own, dict) or not isinstance(own.get(key), list):
-        faults.record("", row, f"{EXTENDED_KEY}.{OWN}.{key}", "makes no sense", CHANGED)
-        return []
-    return own[key]
+def restored(format: Format, own: Any, key: str, points: int) -> list[Any] | None:
+    """What stood in a column of `points` points before `filled`; None where that makes no sense."""
+    blank = None if format.keeps_blank() else format.blank(points)[key]
+    value = own.get(key, blank) if isinstance(own, dict) else None
+    return value if isinstance(value, list) else None
 
 
-def filled_joints(
-    joints: Sequence[Any], states: Sequence[Any], own: AddedPoints, missing: Any, *, bare: bool
-) -> tuple[list[Any], list[Any], dict[str, Any]]:
-    """MPII's joints and joints_vis with `own`, and the block that says so and keeps what stood there (bare: nothing).
-
-    missing: how the file writes a joint that is not there.
-    """
-    block = {**own.block(), "visibility": own.visibility}
-    if not bare:
-        block |= {"joints": list(joints), "joints_vis": list(states)}
-    points = [missing if xy is None else xy for xy in own.points]
-    return points, [int(v > 0) for v in own.visibility], block
-
-
-def new_annotations(people: NewPeople, points: int) -> Iterator[tuple[dict[str, Any], AddedPoints, AddedPoints]]:
-    """COCO annotations without keypoints for those who get a point, and what their own and the added ones get.
-
-    points: how many keypoints an annotation of the file has. area: the box's, as pycocotools' loadRes writes it for
-    detections: nobody drew an outline.
-    """
-    boxes, scores = people.bbox_xywh.tolist(), np.round(people.score, SCORE_DECIMALS).tolist()
+def new_blocks(people: NewPeople) -> Iterator[tuple[int, dict[str, Any], AddedPoints, AddedPoints]]:
+    """Position, marks of the block, own and added points of the new people who get a point."""
+    scores = np.round(people.score, SCORE_DECIMALS).tolist()
     gains = np.asarray(np.concatenate([people.own.added, people.added.added], axis=1).any(axis=1)).tolist()
     both = zip(blocks_as_json(people.own, 0.0), blocks_as_json(people.added, 0.0), strict=True)
     for i, (own, added) in enumerate(both):
         if gains[i]:
-            annotation = {
-                "id": int(people.ids[i]),
-                "image_id": people.image_ids[i],
-                "category_id": people.category_id,
-                "keypoints": [0] * (3 * points),
-                "num_keypoints": 0,
-                "bbox": boxes[i],
-                "area": boxes[i][2] * boxes[i][3],
-                "iscrowd": 0,
-                EXTENDED_KEY: {NEW: True, DETECTION: scores[i]},
-            }
-            yield annotation, own, added
+            yield i, {NEW: True, DETECTION: scores[i]}, own, added
 
 
 def is_new(record: Any) -> bool:
-    """Whether annotext added this whole annotation."""
+    """Whether annotext added this whole record."""
     block = record.get(EXTENDED_KEY) if isinstance(record, dict) else None
     return isinstance(block, dict) and block.get(NEW) is True
 
 
 def parse_pseudo_labels(
     faults: Faults,
-    section: str,
+    format: Format,
     rows: Sequence[int],
     records: Sequence[Mapping[str, Any]],
     keypoints: tuple[str, ...],
-    xy: NDArray[np.float64],
-    states: NDArray[np.uint8],
 ) -> PseudoLabels | None:
     """What the blocks of N records say about their own K keypoints; None where nobody was labelled whole.
 
-    xy: (N, K, 2), states: (N, K) visibility: the own points as they stand in the file. Coordinates stay in its frame.
+    Coordinates stay in the file's frame.
     """
-    blocks = [r.get(EXTENDED_KEY) for r in records]
-    there = [i for i, b in enumerate(blocks) if isinstance(b, dict) and OWN in b]
-    new = np.array([is_new(r) for r in records], dtype=bool)
-    for i, block in enumerate(blocks):
-        if isinstance(block, dict) and NEW in block and block[NEW] is not True:
+    blocks = [r[EXTENDED_KEY] for r in records]
+    for row, block in zip(rows, blocks, strict=True):
+        if NEW in block and block[NEW] is not True:
             problem = f"is {kind_of(block[NEW])}, expected true or nothing"
-            faults.record(section, rows[i], f"{EXTENDED_KEY}.{NEW}", problem, CHANGED)
+            faults.record(format.section, row, f"{EXTENDED_KEY}.{NEW}", problem, CHANGED)
+    there = [i for i, b in enumerate(blocks) if OWN in b]
+    new = np.array([is_new(r) for r in records], dtype=bool)
     if not there and not new.any():
         return None
-    own = Additions.nothing(len(records), keypoints)
-    at = np.array(there, dtype=np.intp)
-    found = parse_blocks(
-        faults,
-        section,
-        [rows[i] for i in there],
-        [{EXTENDED_KEY: records[i][EXTENDED_KEY][OWN]} for i in there],
-        keypoints,
-        xy[at],
-        states[at],
-        name=f"{EXTENDED_KEY}.{OWN}",
-    )
-    return PseudoLabels(put(own, at, found), new)
+    k = len(keypoints)
+    own_rows, own = [rows[i] for i in there], [blocks[i][OWN] for i in there]
+    columns = [{key: records[i][key][: k * column.per_point] for key, column in format.columns.items()} for i in there]
+    xy, states = format.read_written(columns, own_rows, faults, k, 0)
+    if not format.tells_hidden:
+        states = _with_hidden(own, states)
+    name = f"{EXTENDED_KEY}.{OWN}"
+    found = parse_blocks(faults, format.section, own_rows, own, keypoints, xy, states, name=name)
+    return PseudoLabels(put(Additions.nothing(len(records), keypoints), np.array(there, dtype=np.intp), found), new)
 
 
-def without_pseudo_labels(
-    xy: NDArray[np.float64], states: NDArray[np.uint8], pseudo: PseudoLabels | None
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """(N, K, 2) and (N, K) own points without those that nobody labelled: NaN and 0."""
-    if pseudo is None:
-        return xy, states
-    people = pseudo.people
-    return np.where(people[:, None, None], np.nan, xy), np.where(people[:, None], np.uint8(0), states)
+def _with_hidden(blocks: Sequence[Any], states: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, K) visibility, the blocks' where one agrees on what is labelled."""
+    result = states.copy()
+    for i, block in enumerate(blocks):
+        values = block.get("visibility") if isinstance(block, dict) else None
+        if isinstance(values, list) and [v in (1, 2) for v in values] == (states[i] > 0).tolist():
+            result[i] = [v if v in (1, 2) else 0 for v in values]
+    return result

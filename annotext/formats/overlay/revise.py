@@ -5,7 +5,7 @@ N people of the file's poses, A added keypoints. See docs/formats/corrections.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from annotext.core.additions import PER_POINT, Additions
 from annotext.core.errors import InputError
-from annotext.formats.annotations import mpii
-from annotext.formats.annotations.read import AnnotationFile, header_path
-from annotext.formats.annotations.records import EXTENDED_KEY
-from annotext.formats.files.jsonio import dump_json
-from annotext.formats.files.outputs import check_output, writing
-from annotext.formats.overlay.block import AddedPoints, blocks_as_json
-from annotext.formats.overlay.write import MPII_MISSING, output_paths
+from annotext.formats.annotations.base import Format
+from annotext.formats.annotations.read import AnnotationFile
+from annotext.formats.files.outputs import check_output
+from annotext.formats.overlay.block import EXTENDED_KEY, AddedPoints, blocks_as_json
+from annotext.formats.overlay.header import replaced_header
+from annotext.formats.overlay.split import Overlay
+from annotext.formats.overlay.write import output_paths, write_document
 
 _FIXED = ("skeleton", "added", "input_sha256", "restore")
 _TOLD = ("source", "score", "candidate", "radius", "decision", "reason", "review")
@@ -34,22 +34,19 @@ def revise_document(file: AnnotationFile, additions: Additions, header: Mapping[
     file's document is not mutated. Raises InputError for a file that is not extended, ValueError for additions or a
     header of another file.
     """
-    old = _additions_of(file)
+    old = overlay_of(file).additions
     if len(additions) != len(old) or additions.keypoints != old.keypoints:
         raise ValueError(f"{file.path}: {len(additions)} additions of {', '.join(additions.keypoints)} do not fit it")
     rows = _differing(old, additions)
-    offset = mpii.ONE_BASED if file.kind == "mpii" else 0.0
-    blocks = blocks_as_json(additions.take(rows), offset)
-    document = list(file.document) if file.kind == "mpii" else dict(file.document)
-    records: list[Any] = document if isinstance(document, list) else list(document["annotations"])
-    revise = _revised_record if file.kind == "mpii" else _revised_annotation
-    for i, added in zip(rows.tolist(), blocks, strict=True):
+    format = file.format
+    gained = (additions.added.sum(axis=1) - old.added.sum(axis=1))[rows].tolist()
+    records = list(format.records(file.document))
+    blocks = blocks_as_json(additions.take(rows), format.identity.pixel_origin)
+    for i, added, more in zip(rows.tolist(), blocks, gained, strict=True):
         row = int(file.rows[i])
-        records[row] = revise(records[row], added)
-    if isinstance(document, dict):
-        document["annotations"] = records
-        document["info"] = {**document["info"], EXTENDED_KEY: revised_header(file, header)}
-    return document
+        records[row] = _revised(format, records[row], added, more)
+    document = format.with_records(file.document, records)
+    return document if format.header_beside else replaced_header(document, revised_header(file, header))
 
 
 def revised_header(file: AnnotationFile, header: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,12 +54,11 @@ def revised_header(file: AnnotationFile, header: Mapping[str, Any]) -> dict[str,
 
     Raises InputError for a file that is not extended, ValueError for a header that would make it another file's.
     """
-    _additions_of(file)
-    assert file.header is not None
+    old = overlay_of(file).header
     for key in _FIXED:
-        if key in header and header[key] != file.header.get(key):
+        if key in header and header[key] != old.get(key):
             raise ValueError(f"{file.path}: its header cannot say another {key}")
-    return {**file.header, **header}
+    return {**old, **header}
 
 
 def write_revised(
@@ -79,22 +75,20 @@ def write_revised(
     inputs: other files that must not be replaced. Raises what `revise_document` raises, and InputError for an output
     that is an input, exists without `force`, or cannot be written.
     """
-    inputs = [file.path, *inputs] + ([header_path(file.path)] if file.kind == "mpii" else [])
+    inputs = [*file.paths, *inputs]
     for path in output_paths(file, output):
         check_output(path, force=force, inputs=inputs)
     document = revise_document(file, additions, header)
-    with writing(output, force=force, inputs=inputs) as temporary:
-        temporary.write_bytes(dump_json(document))
-        if file.kind == "mpii":
-            with writing(header_path(output), force=force, inputs=inputs) as beside:
-                beside.write_bytes(dump_json(revised_header(file, header)))
+    beside = revised_header(file, header) if file.format.header_beside else None
+    write_document(document, beside, output, force=force, inputs=inputs)
 
 
-def _additions_of(file: AnnotationFile) -> Additions:
-    if file.additions is None or file.header is None:
+def overlay_of(file: AnnotationFile) -> Overlay:
+    """What was added to a file that reviewers decide on. Raises InputError for a file that is not extended."""
+    if file.overlay is None:
         hint = "decisions are on added points: give the file that `annotext extend` or `decide` wrote"
         raise InputError.single(file.path, "", "is not an extended file", hint)
-    return file.additions
+    return file.overlay
 
 
 def _differing(old: Additions, new: Additions) -> NDArray[np.intp]:
@@ -109,29 +103,15 @@ def _differing(old: Additions, new: Additions) -> NDArray[np.intp]:
     return np.flatnonzero(differs)
 
 
-def _revised_annotation(annotation: Mapping[str, Any], added: AddedPoints) -> dict[str, Any]:
-    count = len(added.visibility)
-    revised = dict(annotation)
-    keypoints: Sequence[Any] = annotation["keypoints"]
-    own, old = keypoints[: -3 * count], keypoints[-3 * count :]
-    revised["keypoints"] = [*own]
-    for xy, v in zip(added.points, added.visibility, strict=True):
-        revised["keypoints"] += [0, 0, 0] if xy is None else [*xy, v]
-    if "num_keypoints" in annotation:
-        gained = sum(v > 0 for v in added.visibility) - sum(v > 0 for v in old[2::3])
-        revised["num_keypoints"] = annotation["num_keypoints"] + gained
-    revised[EXTENDED_KEY] = _revised_block(annotation[EXTENDED_KEY], added)
-    return revised
-
-
-def _revised_record(record: Mapping[str, Any], added: AddedPoints) -> dict[str, Any]:
-    count = len(added.visibility)
+def _revised(format: Format, record: Mapping[str, Any], added: AddedPoints, gained: int) -> dict[str, Any]:
+    """gained: how many more points have v > 0 than before."""
     revised = dict(record)
-    points = [MPII_MISSING if xy is None else xy for xy in added.points]
-    revised["joints"] = [*record["joints"][:-count], *points]
-    revised["joints_vis"] = [*record["joints_vis"][:-count], *(int(v > 0) for v in added.visibility)]
+    for key, entries in format.written(added.points, added.visibility).items():
+        revised[key] = [*record[key][: -len(entries)], *entries]
+    if format.count_key in record:
+        revised[format.count_key] = record[format.count_key] + gained
     block = _revised_block(record[EXTENDED_KEY], added)
-    revised[EXTENDED_KEY] = {**block, "visibility": added.visibility}
+    revised[EXTENDED_KEY] = block if format.tells_hidden else {**block, "visibility": added.visibility}
     return revised
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,14 @@ from typing import Any, NoReturn
 import orjson
 
 from annotext.core.errors import InputError, Problem
-from annotext.formats.annotations.mpii import ONE_BASED
-from annotext.formats.annotations.records import Kind, is_id, is_number
+from annotext.formats.annotations.read import FORMATS, format_named
+from annotext.formats.annotations.records import is_id, is_number
 from annotext.formats.files.jsonio import kind_of
 from annotext.formats.overlay.block import XY_DECIMALS
 from annotext.review.decisions.correction import Correction, Point, Verdict
 
 # What the line calls the person, and where its pixels begin.
-_PERSON = {"annotation": 0.0, "record": ONE_BASED}
+_PERSON = {f.identity.key: f.identity.pixel_origin for f in FORMATS}
 _NEEDED = ("id", "image", "keypoint", "decision", "old", "new", "reviewer")
 _OPTIONAL = ("note", "time", "tool", "input_sha256")
 _TEXTS = ("id", "image", "keypoint", "reviewer", *_OPTIONAL)
@@ -66,13 +66,13 @@ def schema() -> dict[str, Any]:
     return orjson.loads(Path(__file__).with_name("correction.schema.json").read_bytes())
 
 
-def correction_line(correction: Correction, kind: Kind) -> bytes:
+def correction_line(correction: Correction, kind: str) -> bytes:
     """One line of JSON with its newline; coordinates are rounded to 0.01 pixel."""
-    person = "record" if kind == "mpii" else "annotation"
-    offset = _PERSON[person]
+    identity = format_named(kind).identity
+    offset = identity.pixel_origin
     record = {
         "id": correction.id,
-        person: correction.person,
+        identity.key: correction.person,
         "image": correction.image,
         "keypoint": correction.keypoint,
         "decision": correction.verdict.value,
@@ -94,7 +94,7 @@ def _point_as_json(point: Point | None, offset: float) -> list[float] | None:
     return [round(point.x + offset, XY_DECIMALS) + 0.0, round(point.y + offset, XY_DECIMALS) + 0.0, int(point.v)]
 
 
-def parse_line(line: bytes, path: object = "line", number: int = 1, *, kind: Kind | None = None) -> Correction:
+def parse_line(line: bytes, path: object = "line", number: int = 1, *, kind: str | None = None) -> Correction:
     """The correction of one line, with or without its newline.
 
     kind: of the file it must be on. Raises InputError, naming `path` and the line's number, with all that is wrong.
@@ -124,6 +124,11 @@ def parse_line(line: bytes, path: object = "line", number: int = 1, *, kind: Kin
         raise InputError.single(path, place, str(error)) from None
 
 
+def kind_of_line(record: Mapping[str, Any]) -> str:
+    """The format of the files that a parsed line can be on; of those that name their people alike the plainest."""
+    return next(f.kind for f in FORMATS[::-1] if f.identity.key in record)
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
@@ -136,7 +141,7 @@ def _not_json(literal: str) -> NoReturn:
     raise ValueError(f"{literal} is no number")
 
 
-def _faults(record: dict[str, Any], kind: Kind | None) -> list[tuple[str, str]]:
+def _faults(record: dict[str, Any], kind: str | None) -> list[tuple[str, str]]:
     """What is wrong with the keys and the kinds of their values: (problem, hint) each."""
     found: list[tuple[str, str]] = []
     known = (*_NEEDED, *_OPTIONAL, *_PERSON)
@@ -151,9 +156,8 @@ def _faults(record: dict[str, Any], kind: Kind | None) -> list[tuple[str, str]]:
         found.append(("expected one of annotation (COCO, Halpe) and record (MPII)", ""))
     elif not is_id(record[people[0]]):
         found.append((f"{people[0]} is {record[people[0]]!r:.40}, expected a whole number", ""))
-    elif kind is not None and (kind == "mpii") != (people[0] == "record"):
-        expected = "records of an MPII file" if kind == "mpii" else "annotations of a COCO or Halpe file"
-        found.append((f"names its person by {people[0]}, expected {expected}", "it is on another file"))
+    elif kind is not None and people[0] != (identity := format_named(kind).identity).key:
+        found.append((f"names its person by {people[0]}, expected {identity.people}", "it is on another file"))
     for key in _TEXTS:
         if key in record and not isinstance(record[key], str):
             found.append((f"{key} is {kind_of(record[key])}, expected a text", ""))
@@ -184,13 +188,13 @@ def _parse_point(value: list[Any] | None, offset: float) -> Point | None:
 
 
 def read_corrections(
-    paths: Sequence[str | Path], *, skip_bad: bool = False, kind: Kind | None = None
+    paths: Sequence[str | Path], *, skip_bad: bool = False, kind: str | None = None
 ) -> list[Correction]:
     """All corrections of the files, each id once, by time; see `load_corrections`."""
     return list(load_corrections(paths, skip_bad=skip_bad, kind=kind).corrections)
 
 
-def load_corrections(paths: Sequence[str | Path], *, skip_bad: bool = False, kind: Kind | None = None) -> Corrections:
+def load_corrections(paths: Sequence[str | Path], *, skip_bad: bool = False, kind: str | None = None) -> Corrections:
     """Read corrections files.
 
     kind: of the file they must be on. Raises InputError with all problems at once: a file that cannot be read, a line
@@ -225,7 +229,7 @@ def load_corrections(paths: Sequence[str | Path], *, skip_bad: bool = False, kin
     return Corrections(tuple(corrections), tuple(files[key] for key in sorted(files)), tuple(problems))
 
 
-def _parse_file(path: Path, data: bytes, kind: Kind | None) -> tuple[list[tuple[int, Correction]], list[Problem]]:
+def _parse_file(path: Path, data: bytes, kind: str | None) -> tuple[list[tuple[int, Correction]], list[Problem]]:
     """The good lines with their numbers, and what is wrong with the others. Empty lines are nothing."""
     lines = data.split(b"\n")
     good: list[tuple[int, Correction]] = []
@@ -244,7 +248,7 @@ def _parse_file(path: Path, data: bytes, kind: Kind | None) -> tuple[list[tuple[
     return good, problems
 
 
-def append_corrections(path: str | Path, corrections: Sequence[Correction], kind: Kind) -> int:
+def append_corrections(path: str | Path, corrections: Sequence[Correction], kind: str) -> int:
     """Append those whose id is not yet in the file, which is created if need be. Returns how many that were.
 
     They are on disk when this returns. Several programs may append to one file. What a stopped writer left without an

@@ -12,9 +12,8 @@ from urllib.parse import quote
 import orjson
 
 from annotext.core.errors import InputError, Problem
-from annotext.formats.annotations.records import Kind
 from annotext.review.decisions.correction import Correction
-from annotext.review.decisions.files import load_corrections, parse_line
+from annotext.review.decisions.files import kind_of_line, load_corrections, parse_line
 from annotext.review.decisions.reviewers import check_name
 
 SUFFIX = ".jsonl"
@@ -103,7 +102,7 @@ def in_order(corrections: Iterable[Correction]) -> list[Correction]:
     return sorted(once.values(), key=lambda c: (c.instant, c.id))
 
 
-def journal_kind(files: Iterable[Path]) -> Kind | None:
+def journal_kind(files: Iterable[Path]) -> str | None:
     """What kind of file the journals are about, by their first line that is a decision; None where there is none."""
     for file in files:
         for line in file.read_bytes().splitlines():
@@ -111,5 +110,5 @@ def journal_kind(files: Iterable[Path]) -> Kind | None:
                 parse_line(line)
             except InputError:
                 continue
-            return "mpii" if "record" in orjson.loads(line) else "coco"
+            return kind_of_line(orjson.loads(line))
     return None

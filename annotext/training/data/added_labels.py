@@ -89,7 +89,7 @@ def labels_of(file: AnnotationFile, added: Added, min_score: float = 0.0) -> Lab
     added unseen: derived points fully, calibrated ones as much as their score, from `min_score` up. Points without a
     calibrated score, to be asked about, withheld, rejected or absent are none.
     """
-    poses = file.poses
+    poses = file.extended_poses
     weight = poses.labelled.astype(np.float32)
     origin = np.full(weight.shape, Origin.NONE, dtype=object)
     origin[poses.labelled] = Origin.HUMAN

@@ -145,12 +145,13 @@ def open_set(
         raise InputError(missing)
     file = read_annotations(annotations)
     expected = known_skeletons()[entry.skeleton]
-    lacking = expected.missing_from(file.poses.skeleton)
+    held = file.extended_poses.skeleton
+    lacking = expected.missing_from(held)
     if lacking:
         raise InputError.single(
             source,
             f"{pointer}.skeleton",
-            f"{annotations} holds {file.poses.skeleton.name}, not {entry.skeleton}: {', '.join(lacking)} missing",
+            f"{annotations} holds {held.name}, not {entry.skeleton}: {', '.join(lacking)} missing",
         )
     wanted = entry.added if isinstance(entry, DataRecipe) else "reviewed"
     added = () if file.additions is None else file.additions.keypoints

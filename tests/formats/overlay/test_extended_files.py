@@ -22,9 +22,11 @@ from annotext import __version__
 from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.errors import AnnotextError, InputError
 from annotext.core.skeletons import UNION21
-from annotext.formats.annotations.read import AnnotationFile, header_path, read_annotations
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.jsonio import dump_json
-from annotext.formats.overlay.write import complete_header, extend_document, schema, strip_document, write_extended
+from annotext.formats.overlay.header import header_path
+from annotext.formats.overlay.strip import strip_document
+from annotext.formats.overlay.write import complete_header, extend_document, schema, write_extended
 
 RunCli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -236,7 +238,7 @@ def test_the_poses_of_an_extended_file_hold_human_and_added_points(tmp_path: Pat
     file = _read(tmp_path, document)
     additions = some_additions(file)
     write_extended(file, additions, HEADER, tmp_path / "out.json", force=False)
-    poses = read_annotations(tmp_path / "out.json").poses
+    poses = read_annotations(tmp_path / "out.json").extended_poses
     assert poses.skeleton.keypoints == (*file.poses.skeleton.keypoints, *additions.keypoints)
     k = len(file.poses.skeleton)
     assert np.array_equal(poses.xy[:, :k], file.poses.xy, equal_nan=True)

@@ -21,10 +21,12 @@ from whole_people import MARKED, extended
 from annotext.core.additions import PER_POINT, Additions
 from annotext.core.errors import InputError
 from annotext.formats.annotations.mpii import ONE_BASED
-from annotext.formats.annotations.read import AnnotationFile, header_path, read_annotations
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.jsonio import dump_json
+from annotext.formats.overlay.header import header_path
 from annotext.formats.overlay.revise import revise_document, revised_header, write_revised
-from annotext.formats.overlay.write import complete_header, extend_document, schema, strip_document
+from annotext.formats.overlay.strip import strip_document
+from annotext.formats.overlay.write import complete_header, extend_document, schema
 from annotext.review.decisions.apply import apply_corrections
 from annotext.review.decisions.correction import Correction
 
@@ -67,8 +69,8 @@ def read_revised(file: AnnotationFile, document: Any) -> AnnotationFile:
 
 
 def reviewed(file: AnnotationFile, seed: int) -> tuple[Additions, list[Correction]]:
-    said = random_corrections(file.poses, additions_of(file), seed, n=8)
-    return apply_corrections(file.poses, additions_of(file), said).additions, said
+    said = random_corrections(file.extended_poses, additions_of(file), seed, n=8)
+    return apply_corrections(file.extended_poses, additions_of(file), said).additions, said
 
 
 def records_of(document: Any) -> list[Any]:
@@ -133,7 +135,7 @@ def test_a_corrected_file_reads_back_what_was_decided(
     assert again.header is not None
     assert again.header["corrections"] == SAID["corrections"]
     # What reviewers said of the estimates still fits them.
-    repeated = apply_corrections(again.poses, additions_of(again), said)
+    repeated = apply_corrections(again.extended_poses, additions_of(again), said)
     assert dump_json(revise_document(again, repeated.additions, SAID)) == dump_json(again.document)
 
 
@@ -146,7 +148,7 @@ def test_a_review_taken_back_leaves_no_trace_in_people(
     file = extended_file(tmp_path_factory.mktemp("undo"), document, seed % 9)
     additions, said = reviewed(file, seed)
     again = read_revised(file, revise_document(file, additions, SAID))
-    back = apply_corrections(again.poses, additions_of(again), [*said, *undone(said)]).additions
+    back = apply_corrections(again.extended_poses, additions_of(again), [*said, *undone(said)]).additions
     restored = revise_document(again, back, {})
     assert dump_json(records_of(restored)) == dump_json(records_of(file.document))
 
@@ -184,7 +186,7 @@ def test_num_keypoints_counts_what_the_review_added_and_took(tmp_path: Path) -> 
     changed = 0
     for seed in range(20):
         again = read_revised(file, revise_document(file, reviewed(file, seed)[0], SAID))  # the reader counts
-        changed += int((again.poses.labelled != file.poses.labelled).sum())
+        changed += int((again.extended_poses.labelled != file.extended_poses.labelled).sum())
     assert changed > 10
 
 
@@ -291,6 +293,6 @@ def test_a_review_of_a_real_file_can_be_taken_back_and_stripped(real: Path, tmp_
     document = revise_document(file, revised, SAID)
     assert dump_json(strip_document(document)) == dump_json(plain.document)
     again = read_revised(file, document)
-    back = apply_corrections(again.poses, additions_of(again), [*said, *undone(said)]).additions
+    back = apply_corrections(again.extended_poses, additions_of(again), [*said, *undone(said)]).additions
     restored = revise_document(again, back, {})
     assert dump_json(records_of(restored)) == dump_json(records_of(file.document))

@@ -26,10 +26,12 @@ from whole_people import (
 
 from annotext.core.additions import Additions, Source, put
 from annotext.core.errors import InputError
-from annotext.formats.annotations.read import AnnotationFile, header_path, read_annotations
+from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.jsonio import dump_json
+from annotext.formats.overlay.header import header_path
 from annotext.formats.overlay.pseudo_labels import Unlabelled
-from annotext.formats.overlay.write import extend_document, schema, strip_document, write_extended
+from annotext.formats.overlay.strip import strip_document
+from annotext.formats.overlay.write import extend_document, schema, write_extended
 
 EVERY = pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from reviewers import added_people, correction, random_corrections
 
 from annotext.core.errors import InputError
-from annotext.formats.annotations.records import Kind
 from annotext.review.decisions.correction import Correction, Point, Verdict
 from annotext.review.decisions.files import (
     append_corrections,
@@ -75,7 +74,7 @@ def test_an_mpii_line_names_the_record_and_counts_pixels_from_one() -> None:
 @pytest.mark.parametrize("kind", ["coco", "halpe", "mpii"])
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 200))
-def test_a_line_read_back_is_the_decision_and_fits_the_schema(kind: Kind, seed: int) -> None:
+def test_a_line_read_back_is_the_decision_and_fits_the_schema(kind: str, seed: int) -> None:
     for decision in random_corrections(*added_people(seed % 5), seed):
         written = correction_line(decision, kind)
         VALID.validate(json.loads(written))
@@ -162,7 +161,7 @@ def test_all_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "found"), [("mpii", "annotation"), ("coco", "record"), ("halpe", "record")])
-def test_a_line_on_the_other_kind_of_file_is_refused(kind: Kind, found: str, tmp_path: Path) -> None:
+def test_a_line_on_the_other_kind_of_file_is_refused(kind: str, found: str, tmp_path: Path) -> None:
     data = correction_line(MOVE, "coco" if kind == "mpii" else "mpii")
     (complaint,) = complaints(data, tmp_path, kind=kind)
     assert complaint.startswith(f"line 1: names its person by {found}, expected ")

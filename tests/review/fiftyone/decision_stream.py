@@ -30,9 +30,9 @@ def main() -> None:
 
     file = read_annotations(extended)
     assert file.additions is not None
-    shown = file.poses.has_keypoints & ~file.poses.crowd
-    first = shown & (file.poses.image_index == file.poses.image_index[shown].min())
-    poses, additions = file.poses.take(first), file.additions.take(first)
+    shown = file.extended_poses.has_keypoints & ~file.extended_poses.crowd
+    first = shown & (file.extended_poses.image_index == file.extended_poses.image_index[shown].min())
+    poses, additions = file.extended_poses.take(first), file.additions.take(first)
     print("ready", flush=True)
     while not Path(start).exists():
         time.sleep(0.001)

@@ -195,7 +195,7 @@ def test_what_was_decided_in_the_browser_is_what_changes_in_the_file(
 
     # One point of somebody is rejected by its key; another one is dragged with the mouse.
     first = panel.person
-    row = file.poses.ids.tolist().index(first)
+    row = file.extended_poses.ids.tolist().index(first)
     panel.choose("head_top")
     page.keyboard.press("r")
     panel.verdict("head_top", "reject")
@@ -231,7 +231,7 @@ def test_what_was_decided_in_the_browser_is_what_changes_in_the_file(
     after = read_annotations(out)
     assert after.additions is not None
     verdicts = {
-        (int(file.poses.ids[i]), after.additions.keypoints[j]): after.additions.review[i, j].verdict
+        (int(file.extended_poses.ids[i]), after.additions.keypoints[j]): after.additions.review[i, j].verdict
         for i, j in zip(*(after.additions.review != None).nonzero(), strict=True)  # noqa: E711
     }
     assert verdicts.pop((first, "head_top")) == "reject"

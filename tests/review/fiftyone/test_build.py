@@ -43,7 +43,7 @@ def make_extended(folder: Path, kind: str) -> Path:
     """`extended.json` of random people, with `images` and `predicted.parquet` beside it."""
     extended = write_extended_people(folder, PEOPLE, kind=kind, images=IMAGES, unlimited=1)
     file = read_annotations(folder / "people.json")
-    whole = replace(file.poses.to(UNION21), area=file.poses.bbox_xywh[:, 2:].prod(axis=1))
+    whole = replace(file.extended_poses.to(UNION21), area=file.extended_poses.bbox_xywh[:, 2:].prod(axis=1))
     both = [predictions_of(file, name, perturbed(whole, seed=seed)[0]) for seed, name in enumerate(["one", "two"])]
     write_predictions(folder / "predicted.parquet", both, input_sha256=file.sha256, force=True)
     return extended
@@ -53,8 +53,8 @@ def predictions_of(file: AnnotationFile, name: str, xy: np.ndarray) -> Predictio
     """Of all 21 points of the file's people."""
     score = np.full(xy.shape[:2], 0.5, np.float32)
     identity = PredictorIdentity(name, "ab" * 32, Source.STUDENT)
-    files = tuple(file.poses.file_names())
-    return Predictions(identity, UNION21, file.poses.ids, files, xy.astype(np.float32), score)
+    files = tuple(file.extended_poses.file_names())
+    return Predictions(identity, UNION21, file.extended_poses.ids, files, xy.astype(np.float32), score)
 
 
 @pytest.fixture(scope="module", params=["coco", "mpii"])
@@ -107,18 +107,18 @@ def pixels(label: Any) -> np.ndarray:
 
 def shown_people(file: AnnotationFile) -> np.ndarray:
     assert file.additions is not None
-    return file.poses.has_keypoints | (file.additions.source != Source.NONE).any(axis=1)
+    return file.extended_poses.has_keypoints | (file.additions.source != Source.NONE).any(axis=1)
 
 
 def test_every_person_with_keypoints_is_there_once_on_its_image(built: tuple[Any, AnnotationFile]) -> None:
     dataset, file = built
     rows = np.flatnonzero(shown_people(file))
     people = labels_of(dataset, "people")
-    assert sorted(people) == sorted(file.poses.ids[rows].tolist())
+    assert sorted(people) == sorted(file.extended_poses.ids[rows].tolist())
     for row in rows:
-        sample, _ = people[int(file.poses.ids[row])]
-        image = int(file.poses.image_index[row])
-        assert Path(sample.filepath).name == file.poses.images[image].file_name
+        sample, _ = people[int(file.extended_poses.ids[row])]
+        image = int(file.extended_poses.image_index[row])
+        assert Path(sample.filepath).name == file.extended_poses.images[image].file_name
         assert sample["image_index"] == image
         assert (sample.metadata.width, sample.metadata.height) == (WIDTH, HEIGHT)
 
@@ -127,21 +127,21 @@ def test_points_stand_where_the_file_has_them_and_nowhere_else(built: tuple[Any,
     dataset, file = built
     people = labels_of(dataset, "people")
     for row in np.flatnonzero(shown_people(file)):
-        _, label = people[int(file.poses.ids[row])]
-        np.testing.assert_allclose(pixels(label), file.poses.xy[row], atol=1e-9)
-        assert label["visible"] == file.poses.visibility[row].tolist()
+        _, label = people[int(file.extended_poses.ids[row])]
+        np.testing.assert_allclose(pixels(label), file.extended_poses.xy[row], atol=1e-9)
+        assert label["visible"] == file.extended_poses.visibility[row].tolist()
 
 
 def test_each_point_says_who_made_it_how_sure_it_is_and_what_was_decided(built: tuple[Any, AnnotationFile]) -> None:
     dataset, file = built
     additions = file.additions
     assert additions is not None
-    columns = file.poses.skeleton.indices(additions.keypoints)
+    columns = file.extended_poses.skeleton.indices(additions.keypoints)
     own = [k for k in range(21) if k not in columns]
     people = labels_of(dataset, "people")
     for row in np.flatnonzero(shown_people(file)):
-        _, label = people[int(file.poses.ids[row])]
-        labelled = file.poses.labelled[row]
+        _, label = people[int(file.extended_poses.ids[row])]
+        labelled = file.extended_poses.labelled[row]
         assert [label["source"][k] for k in own] == ["human" if labelled[k] else "none" for k in own]
         assert [label.confidence[k] for k in own] == [float(labelled[k]) for k in own]
         assert [label["source"][k] for k in columns] == [str(s) for s in additions.source[row]]
@@ -149,7 +149,7 @@ def test_each_point_says_who_made_it_how_sure_it_is_and_what_was_decided(built: 
         expected = np.where(additions.added[row], additions.score[row], 0.0)
         assert [label.confidence[k] for k in columns] == expected.tolist()
         assert [label["radius_px"][k] for k in columns] == np.nan_to_num(additions.radius[row]).tolist()
-        assert label["bbox_px"] == file.poses.bbox_xywh[row].tolist()
+        assert label["bbox_px"] == file.extended_poses.bbox_xywh[row].tolist()
 
 
 def test_no_score_is_ever_nan(built: tuple[Any, AnnotationFile]) -> None:
@@ -163,12 +163,12 @@ def test_no_score_is_ever_nan(built: tuple[Any, AnnotationFile]) -> None:
 def test_human_points_are_shown_alone_too(built: tuple[Any, AnnotationFile]) -> None:
     dataset, file = built
     assert file.additions is not None
-    columns = file.poses.skeleton.indices(file.additions.keypoints)
+    columns = file.extended_poses.skeleton.indices(file.additions.keypoints)
     human = labels_of(dataset, "human")
-    for row in range(len(file.poses)):
-        expected = file.poses.xy[row].copy()
+    for row in range(len(file.extended_poses)):
+        expected = file.extended_poses.xy[row].copy()
         expected[columns] = np.nan
-        person = int(file.poses.ids[row])
+        person = int(file.extended_poses.ids[row])
         assert (person in human) == bool(np.isfinite(expected).any())
         if person in human:
             np.testing.assert_allclose(pixels(human[person][1]), expected, atol=1e-9)
@@ -178,13 +178,13 @@ def test_withheld_points_are_candidates_and_nothing_else(built: tuple[Any, Annot
     dataset, file = built
     additions = file.additions
     assert additions is not None
-    columns = file.poses.skeleton.indices(additions.keypoints)
+    columns = file.extended_poses.skeleton.indices(additions.keypoints)
     candidates, people = labels_of(dataset, "candidates"), labels_of(dataset, "people")
     rows = np.flatnonzero(additions.withheld.any(axis=1))
-    assert sorted(candidates) == sorted(file.poses.ids[rows].tolist())
+    assert sorted(candidates) == sorted(file.extended_poses.ids[rows].tolist())
     assert len(rows)
     for row in rows:
-        person = int(file.poses.ids[row])
+        person = int(file.extended_poses.ids[row])
         sample, label = candidates[person]
         expected = np.full((21, 2), np.nan)
         expected[columns] = np.where(additions.withheld[row][:, None], additions.xy[row], np.nan)
@@ -204,7 +204,7 @@ def test_doubt_is_that_of_points_written_or_asked_about(built: tuple[Any, Annota
     people = labels_of(dataset, "people")
     counts = (additions.added | (additions.decision == Decision.ASK)) & (additions.source != Source.NONE)
     for row in np.flatnonzero(shown_people(file)):
-        _, label = people[int(file.poses.ids[row])]
+        _, label = people[int(file.extended_poses.ids[row])]
         scores = additions.score[row][counts[row]]
         assert label["lowest"] == (scores.min() if len(scores) else None)
         assert label["expected_wrong"] == pytest.approx((1 - scores).sum())
@@ -222,7 +222,7 @@ def test_a_derived_point_is_never_below_its_limit(built: tuple[Any, AnnotationFi
     assert additions is not None
     people = labels_of(dataset, "people")
     for row in np.flatnonzero(shown_people(file)):
-        _, label = people[int(file.poses.ids[row])]
+        _, label = people[int(file.extended_poses.ids[row])]
         for column, keypoint in enumerate(additions.keypoints):
             limited = column < len(additions.keypoints) - 1  # the last keypoint has no limit
             low = additions.score[row, column] < LIMIT and additions.source[row, column] in PREDICTED
@@ -249,10 +249,12 @@ def test_worst_first_begins_with_most_wrong_points_to_expect(built: tuple[Any, A
 def test_worst_first_ends_with_people_of_whom_all_was_withheld(extended: Path, build: Build) -> None:
     file = read_annotations(extended)
     assert file.additions is not None and file.header is not None
-    rows = np.flatnonzero(file.poses.image_index == file.poses.image_index[file.poses.has_keypoints][0])
+    rows = np.flatnonzero(
+        file.extended_poses.image_index == file.extended_poses.image_index[file.extended_poses.has_keypoints][0]
+    )
     visibility, decision = file.additions.visibility.copy(), file.additions.decision.copy()
     reason = file.additions.reason.copy()
-    there = np.isin(np.arange(len(file.poses)), rows)[:, None] & (file.additions.source != Source.NONE)
+    there = np.isin(np.arange(len(file.extended_poses)), rows)[:, None] & (file.additions.source != Source.NONE)
     visibility[there], decision[there], reason[there] = 0, Decision.WITHHOLD, Reason.LOW_SCORE
     additions = replace(file.additions, visibility=visibility, decision=decision, reason=reason)
     plain = read_annotations(extended.parent / "people.json")
@@ -260,7 +262,7 @@ def test_worst_first_ends_with_people_of_whom_all_was_withheld(extended: Path, b
     shown = build(extended.parent / "held.json", "held").load_saved_view("worst first")
     wrong = shown.values("expected_wrong")
     assert wrong[-1] == 0 and wrong == sorted(wrong, reverse=True)
-    assert shown.values("image_index")[-1] == file.poses.image_index[rows[0]]
+    assert shown.values("image_index")[-1] == file.extended_poses.image_index[rows[0]]
 
 
 def queue_of(file: AnnotationFile, seed: int = 0) -> QueueFile:
@@ -270,7 +272,7 @@ def queue_of(file: AnnotationFile, seed: int = 0) -> QueueFile:
     people = []
     for row in rows[: len(rows) // 2]:
         keypoint = file.additions.keypoints[int(np.flatnonzero(file.additions.added[row])[-1])]
-        people.append(QueuedPerson(int(file.poses.ids[row]), (keypoint,)))
+        people.append(QueuedPerson(int(file.extended_poses.ids[row]), (keypoint,)))
     return QueueFile(file.sha256, "random", seed, tuple(people))
 
 
@@ -328,8 +330,8 @@ def test_withheld_shows_people_with_candidates_nobody_is_asked_about(built: tupl
     assert additions is not None
     rows = np.flatnonzero((additions.decision == Decision.WITHHOLD).any(axis=1))
     view = dataset.load_saved_view("withheld")
-    assert set(labels_of(view, "people")) == set(file.poses.ids[rows].tolist())
-    assert set(labels_of(view, "candidates")) == set(file.poses.ids[rows].tolist())
+    assert set(labels_of(view, "people")) == set(file.extended_poses.ids[rows].tolist())
+    assert set(labels_of(view, "candidates")) == set(file.extended_poses.ids[rows].tolist())
 
 
 def test_the_audit_is_drawn_from_points_that_were_predicted_and_added(built: tuple[Any, AnnotationFile]) -> None:
@@ -339,7 +341,7 @@ def test_the_audit_is_drawn_from_points_that_were_predicted_and_added(built: tup
     audit = dataset.info["annotext"]["audit"]
     assert audit["seed"] == 3
     assert len({tuple(p) for p in audit["points"]}) == len(audit["points"]) == 10
-    row_of = {int(i): row for row, i in enumerate(file.poses.ids)}
+    row_of = {int(i): row for row, i in enumerate(file.extended_poses.ids)}
     for person, keypoint in audit["points"]:
         cell = row_of[person], additions.keypoints.index(keypoint)
         assert additions.decision[cell] == Decision.ADD
@@ -364,7 +366,7 @@ def test_the_dataset_says_which_file_it_shows(built: tuple[Any, AnnotationFile])
     assert info["extended_sha256"] == file.sha256
     assert info["input_sha256"] == file.header["input_sha256"]
     assert info["kind"] == file.kind
-    assert info["skeleton"] == list(file.poses.skeleton.keypoints)
+    assert info["skeleton"] == list(file.extended_poses.skeleton.keypoints)
     assert info["added"] == list(file.additions.keypoints)
     assert info["limits"] == dict.fromkeys(info["added"][:-1], LIMIT) | {info["added"][-1]: None}
     assert info["journal"] == str(file.path.resolve()) + ".review"
@@ -440,15 +442,22 @@ def test_what_was_reviewed_before_is_shown_as_decided(build: Build, tmp_path: Pa
     row, column = np.argwhere(file.additions.asked)[0]
     keypoint = file.additions.keypoints[column]
     x, y = file.additions.xy[row, column].tolist()
-    image = file.poses.file_names()[row]
+    image = file.extended_poses.file_names()[row]
     move = Correction(
-        "a" * 32, int(file.poses.ids[row]), image, keypoint, Verdict.MOVE, Point(x, y, 0), Point(30, 40, 2), "me"
+        "a" * 32,
+        int(file.extended_poses.ids[row]),
+        image,
+        keypoint,
+        Verdict.MOVE,
+        Point(x, y, 0),
+        Point(30, 40, 2),
+        "me",
     )
     append_corrections(tmp_path / "moved.jsonl", [move], "coco")
     apply(extended, [tmp_path / "moved.jsonl"], tmp_path / "corrected.json")
     dataset = build(tmp_path / "corrected.json", "corrected")
-    sample, label = labels_of(dataset, "people")[int(file.poses.ids[row])]
-    k = file.poses.skeleton.index[keypoint]
+    sample, label = labels_of(dataset, "people")[int(file.extended_poses.ids[row])]
+    k = file.extended_poses.skeleton.index[keypoint]
     assert label["reviewed"][k] == "move"
     assert label["source"][k] == "corrected"
     np.testing.assert_allclose(pixels(label)[k], (30, 40), atol=1e-9)
@@ -522,7 +531,7 @@ def test_a_file_that_is_not_extended_is_refused(extended: Path) -> None:
 
 def test_predictions_of_another_file_are_refused(extended: Path, tmp_path: Path) -> None:
     file = read_annotations(extended.parent / "people.json")
-    other = predictions_of(file, "one", np.zeros((len(file.poses), 21, 2)))
+    other = predictions_of(file, "one", np.zeros((len(file.extended_poses), 21, 2)))
     write_predictions(tmp_path / "other.parquet", [other], input_sha256="0" * 64, force=True)
     with pytest.raises(InputError, match="was not predicted from the input"):
         build_review(extended, extended.parent / "images", predictions=[tmp_path / "other.parquet"])

@@ -60,8 +60,8 @@ def some_decisions(extended: Path, seed: int = 0, n: int = 60) -> list[Correctio
     """Of three reviewers, on all people who have keypoints."""
     file = read_annotations(extended)
     assert file.additions is not None
-    shown = file.poses.has_keypoints & ~file.poses.crowd
-    return random_corrections(file.poses.take(shown), file.additions.take(shown), seed, n)
+    shown = file.extended_poses.has_keypoints & ~file.extended_poses.crowd
+    return random_corrections(file.extended_poses.take(shown), file.additions.take(shown), seed, n)
 
 
 def record_all(dataset: Any, made: Sequence[Correction], batch: int = 3) -> None:
@@ -105,7 +105,7 @@ def shown_points(dataset: Any, field: str) -> dict[tuple[int, str], tuple[float,
 def applied(extended: Path, made: Sequence[Correction]) -> tuple[AnnotationFile, Any]:
     file = read_annotations(extended)
     assert file.additions is not None and file.header is not None
-    return file, apply_corrections(file.poses, file.additions, made, input_sha256=file.header["input_sha256"])
+    return file, apply_corrections(file.extended_poses, file.additions, made, input_sha256=file.header["input_sha256"])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -115,7 +115,7 @@ def test_a_reviewer_sees_every_point_where_apply_will_write_it(dataset: Any, ext
     file, revision = applied(extended, made)
     for field, there in (("people", revision.additions.added), ("candidates", revision.additions.withheld)):
         expected = {
-            (int(file.poses.ids[i]), revision.additions.keypoints[j]): tuple(
+            (int(file.extended_poses.ids[i]), revision.additions.keypoints[j]): tuple(
                 revision.additions.xy[i, j].round(3).tolist()
             )
             for i, j in np.argwhere(there).tolist()
@@ -138,7 +138,7 @@ def test_verdicts_conflicts_and_counts_are_those_of_apply(dataset: Any, extended
             for keypoint, verdict in zip(dataset.info["annotext"]["skeleton"], label["reviewed"], strict=True):
                 verdicts[label["person"], keypoint] = verdict
     for i, j in np.argwhere(revision.additions.review != None).tolist():  # noqa: E711
-        key = (int(file.poses.ids[i]), revision.additions.keypoints[j])
+        key = (int(file.extended_poses.ids[i]), revision.additions.keypoints[j])
         assert verdicts.pop(key) == revision.additions.review[i, j].verdict
     assert {verdicts.pop(key) for key in conflicts} == {"conflict"}
     assert set(verdicts.values()) == {""}
@@ -285,13 +285,13 @@ def test_the_random_audit_estimates_the_share_of_wrong_points(dataset: Any, exte
     ]
     verdicts = [Verdict.REJECT, Verdict.ACCEPT, Verdict.HIDDEN, Verdict.MOVE, Verdict.MOVE]
     for n, ((person, keypoint), verdict) in enumerate(zip(audited, verdicts, strict=False)):
-        i = file.poses.ids.tolist().index(person)
+        i = file.extended_poses.ids.tolist().index(person)
         j = file.additions.keypoints.index(keypoint)
         x, y = file.additions.xy[i, j].tolist()
         by = 0.1 if n == 3 else 300.0
         new = Point(x + (by if x < 320 else -by), y, 2) if verdict == Verdict.MOVE else None
         old = Point(x, y, int(file.additions.visibility[i, j]))
-        image = file.poses.file_names()[i]
+        image = file.extended_poses.file_names()[i]
         record(dataset, [Correction(f"{n:032x}", person, image, keypoint, verdict, old, new, "ann")])
     (status,) = review_status("reviewed").datasets
     audit = status.audit

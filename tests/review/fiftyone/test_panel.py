@@ -225,11 +225,11 @@ def test_the_panel_shows_what_the_file_says(service: ReviewService, extended: Pa
     assert file.additions is not None
     rows = service.queue(service.dataset.view(), everybody=True)["rows"]
     assert rows
-    row_of = {int(i): n for n, i in enumerate(file.poses.ids)}
+    row_of = {int(i): n for n, i in enumerate(file.extended_poses.ids)}
     seen = 0
     for p in service.people([(sample, person) for sample, person, _ in rows][:50], None):
         n = row_of[p["person"]]
-        assert p["file"] == file.poses.file_names()[n]
+        assert p["file"] == file.extended_poses.file_names()[n]
         for column, keypoint in enumerate(file.additions.keypoints):
             point, xy = p["points"][keypoint], file.additions.xy[n, column]
             assert (point["kind"] == "none") == bool(math.isnan(xy[0]))
