@@ -128,3 +128,49 @@ def test_no_folder_holds_more_modules_than_one_looks_through() -> None:
 @pytest.mark.parametrize("source", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_module_is_too_long(source: Path) -> None:
     assert len(source.read_text().splitlines()) <= MOST_LINES
+
+
+# Keys that only an extended file has. `source`, `score` and the like are words of other documents too.
+BLOCK_KEYS = {"annotext"}
+# What else is stored under annotext's name: FiftyOne's `dataset.info` and the metadata of a parquet.
+MAY_SAY_ANNOTEXT = {"review/fiftyone/build.py", "review/fiftyone/store.py", "workflows/review_open.py"}
+
+
+def _as_keys(tree: ast.AST) -> Iterator[str]:
+    """Texts that a module uses as keys: subscripts, `.get`, membership, keys of literals, and names for such."""
+    for node in ast.walk(tree):
+        found: list[ast.expr | None] = []
+        if isinstance(node, ast.Subscript):
+            found = [node.slice]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+            found = list(node.args[:1])
+        elif isinstance(node, ast.Compare) and any(isinstance(o, ast.In | ast.NotIn) for o in node.ops):
+            found = [node.left]
+        elif isinstance(node, ast.Dict):
+            found = list(node.keys)
+        elif isinstance(node, ast.Assign):
+            found = [node.value]
+        yield from (n.value for n in found if isinstance(n, ast.Constant) and isinstance(n.value, str))
+
+
+def test_only_the_overlay_knows_the_keys_of_the_block() -> None:
+    for source in modules():
+        name = source.relative_to(PACKAGE).as_posix()
+        if name.startswith("formats/overlay/"):
+            continue
+        tree = ast.parse(source.read_text())
+        if name not in MAY_SAY_ANNOTEXT:
+            assert not BLOCK_KEYS.intersection(_as_keys(tree)), f"{name} knows the key of the block"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("annotext.formats.overlay"):
+                keys = {a.name for a in node.names} & {"EXTENDED_KEY", "OWN", "NEW", "DETECTION"}
+                assert not keys, f"{name} imports {', '.join(sorted(keys))}"
+
+
+def test_no_module_asks_which_annotation_format_a_file_has() -> None:
+    for source in modules():
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Compare):
+                texts = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+                asked = any(isinstance(n, ast.Attribute) and n.attr == "kind" for n in ast.walk(node))
+                assert not (asked and texts & {"coco", "halpe", "mpii"}), f"{source.name}: a format is an adapter"

@@ -69,8 +69,8 @@ class PseudoLabels:
         """(N,) bool: nobody labelled this person, and annotext estimated at least one of its own keypoints."""
         return np.asarray((self.own.source != Source.NONE).any(axis=1))
 
-    def take(self, rows: NDArray[np.bool_]) -> PseudoLabels:
-        """Of the people in the mask `rows`."""
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> PseudoLabels:
+        """Of the people at `rows`, indices or a mask."""
         return PseudoLabels(self.own.take(rows), self.new[rows])
 
 

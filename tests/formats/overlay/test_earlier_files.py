@@ -21,8 +21,6 @@ from annotext.formats.overlay.strip import strip_document
 FILES = Path(__file__).parents[2] / "fixtures" / "v0_1"
 NAMES = [f"{k}.{s}" for k in ("coco", "halpe", "mpii") for s in ("extended", "revised")]
 EVERY = pytest.mark.parametrize("name", NAMES)
-    "name", [f"{k}.{s}" for k in ("coco", "halpe", "mpii") for s in ("extended", "revised")]
-)
 
 
 def _cell(value: Any) -> Any:
