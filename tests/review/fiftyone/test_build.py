@@ -251,8 +251,6 @@ def test_worst_first_ends_with_people_of_whom_all_was_withheld(extended: Path, b
     assert file.additions is not None and file.header is not None
     poses = file.poses
     rows = np.flatnonzero(poses.image_index == poses.image_index[poses.has_keypoints][0])
-        file.extended_poses.image_index == file.extended_poses.image_index[file.extended_poses.has_keypoints][0]
-    )
     visibility, decision = file.additions.visibility.copy(), file.additions.decision.copy()
     reason = file.additions.reason.copy()
     there = np.isin(np.arange(len(file.extended_poses)), rows)[:, None] & (file.additions.source != Source.NONE)
