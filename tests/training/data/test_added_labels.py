@@ -23,10 +23,10 @@ from annotext.formats.overlay.write import write_extended  # noqa: E402
 from annotext.training.data.added_labels import labels_of  # noqa: E402
 from annotext.training.data.samples import Draw, PersonCrops, TrainingSet  # noqa: E402
 from annotext.training.data.sets import read_sets  # noqa: E402
+from annotext.training.data.validation_sets import read_validation  # noqa: E402
 from annotext.training.model.loss import ConditionalSimCCLoss  # noqa: E402
 from annotext.training.preflight.report import SetFacts, origin_lines  # noqa: E402
 from annotext.training.run.folder import recipe_hash  # noqa: E402
-from annotext.training.data.validation_sets import read_validation  # noqa: E402
 
 KL = {"form": "kl", "beta": 1.0, "sigma": (2.5, 2.5), "split_ratio": 0.5}
 MMPOSE = {"form": "mmpose", "beta": 10.0, "sigma": (2.45, 2.83), "split_ratio": 2.0}
