@@ -192,8 +192,8 @@ def test_the_command_prints_a_table_for_people_and_json_for_programs(worlds: dic
     shown = run_cli("review", "queue", world.extended, "-n", 25)
     assert shown.returncode == 0, shown.stderr
     assert "25 of" in shown.stdout and "and 5 more" in shown.stdout
-    told = run_cli("review", "queue", world.extended, "--budget", 25, "--strategy", "random", "--seed", 3, "--json")
-    document = json.loads(told.stdout)
+    printed = run_cli("review", "queue", world.extended, "--budget", 25, "--strategy", "random", "--seed", 3, "--json")
+    document = json.loads(printed.stdout)
     assert document["strategy"] == "random"
     assert len(document["people"]) == 25
 

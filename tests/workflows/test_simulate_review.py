@@ -166,6 +166,6 @@ def test_the_command_draws_writes_and_tells(worlds: dict[str, World], tmp_path: 
 
 
 def test_the_command_names_shares_that_are_no_numbers(worlds: dict[str, World], run_cli: Cli) -> None:
-    told = run_cli("simulate-review", worlds["coco"].extended, "--truth", worlds["coco"].truth, "--budgets", "ten")
-    assert told.returncode == 1
-    assert "--budgets ten" in told.stderr
+    failed = run_cli("simulate-review", worlds["coco"].extended, "--truth", worlds["coco"].truth, "--budgets", "ten")
+    assert failed.returncode == 1
+    assert "--budgets ten" in failed.stderr

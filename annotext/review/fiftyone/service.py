@@ -40,7 +40,7 @@ from annotext.review.fiftyone.store import (
 REVIEWER = "ANNOTEXT_REVIEWER"
 # A panel asks for a few people ahead; more at once would only be slow.
 PEOPLE_AT_ONCE = 50
-# The rate is that of the last so many decisions: what one is doing now, not what one did before lunch; and none is told
+# The rate is that of the last so many decisions: what one is doing now, not what one did before lunch; there is none
 # of fewer than three.
 RECENT, FEWEST = 60, 3
 _services: dict[tuple[str, str], ReviewService] = {}

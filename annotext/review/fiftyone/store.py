@@ -85,14 +85,17 @@ def find_dataset(name: str, fo: Any, *, hint: str = "") -> Any:
 
     Raises AnnotextError if there is none, naming those that there are, or annotext did not build it.
     """
-    if fo.dataset_exists(name):
-        dataset = fo.load_dataset(name)
-        review_info(dataset)
-        return dataset
     built = reviewed_datasets()
+    if name in built:
+        return fo.load_dataset(name)
+    exists = fo.dataset_exists(name)
+    what = f"{name}: annotext did not build this dataset" if exists else f"there is no dataset {name!r}"
     those = f"; there are {', '.join(built)}" if built else ""
-    hint = hint or "`annotext review build EXTENDED --images DIR --name NAME` makes one"
-    raise AnnotextError(f"there is no dataset {name!r}{those}. {hint}")
+    raise AnnotextError(f"{what}{those}. {hint or _BUILD}")
+
+
+# How to get a dataset that can be reviewed.
+_BUILD = "`annotext review build EXTENDED --images DIR --name NAME` makes one"
 
 
 def image_name(info: Mapping[str, Any], document: Mapping[str, Any]) -> str:

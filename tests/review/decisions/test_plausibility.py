@@ -141,8 +141,8 @@ def test_what_is_odd_does_not_depend_on_where_or_how_large_the_person_is() -> No
 
 
 def test_each_says_its_numbers_in_words() -> None:
-    told = [o.explained() for o in find_issues(*person(TOP, head_top=(50, -50)))]
-    assert "head_top: outside the box (by 0.25 of its side)" in told
+    explained = [o.explained() for o in find_issues(*person(TOP, head_top=(50, -50)))]
+    assert "head_top: outside the box (by 0.25 of its side)" in explained
     (limb,) = find_issues(*person(TOP, upper_neck=(50, 150), head_top=(50, 60)))[:1]
     assert limb.explained() == (
         f"upper_neck: implausible limb ({limb.numbers['ratio']} sizes to {limb.numbers['to']}, "

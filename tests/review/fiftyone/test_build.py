@@ -295,7 +295,7 @@ def test_a_queue_is_the_first_view_and_asks_in_its_order_about_its_points(
     service.decide([{**decision, "verdict": "absent", "seen": [point["x"], point["y"]]}])
     after = dataset.load_saved_view("queue")
     assert [person for _, person, _ in service.queue(after)["rows"]] == list(wanted.ids[1:])
-    assert first["person"] in labels_of(after, "candidates")  # what was decided stays in sight
+    assert first["person"] in labels_of(after, "candidates")  # what was decided stays in the view
 
 
 def test_a_queue_of_another_file_or_of_strangers_is_refused(extended: Path, tmp_path: Path) -> None:

@@ -310,14 +310,14 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def stream(reviewer: str, extended: Path, start: Path, *, seed: int = 0, n: int = 40, **more: str) -> Any:
-    """A process that records n decisions on the people of the first image, one by one; each it was told is safe it
+    """A process that records n decisions on the people of the first image, one by one; each that is acknowledged it
     prints."""
     arguments = [sys.executable, str(STREAM), "reviewed", reviewer, str(extended), str(start), str(seed), str(n)]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment(**more), cwd=REPOSITORY)
 
 
 def acknowledged(process: Any, n: int) -> list[str]:
-    """The next n ids the process was told are safe."""
+    """The next n ids that the process acknowledges as safe."""
     found = []
     while len(found) < n:
         line = process.stdout.readline()
@@ -345,7 +345,7 @@ def test_two_processes_that_decide_on_one_image_at_once_end_in_one_state(
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_was_told_is_safe_is_collected(dataset: Any, extended: Path, tmp_path: Path) -> None:
+def test_what_a_killed_process_acknowledged_is_collected(dataset: Any, extended: Path, tmp_path: Path) -> None:
     start = tmp_path / "start"
     start.touch()
     process = stream("ann", extended, start, n=100_000)

@@ -16,7 +16,7 @@ class Outbox {
     this.panels = 0; // that are on the screen
   }
 
-  told(answer) {
+  notify(answer) {
     this.keep();
     this.warn();
     for (const listener of this.listeners) listener(answer);
@@ -55,10 +55,10 @@ class Outbox {
       try {
         const answer = await call("decide", { decisions: this.unsaved[0].items });
         this.unsaved.shift();
-        this.told(answer);
+        this.notify(answer);
       } catch (error) {
         this.failed = error.message;
-        this.told(null);
+        this.notify(null);
       }
     }
     this.saving = false;
@@ -104,14 +104,14 @@ class Outbox {
 
   retry() {
     this.failed = null;
-    this.told(null);
+    this.notify(null);
     this.pump();
   }
 
   giveUp() {
     for (const batch of this.unsaved.splice(0).reverse()) batch.revert();
     this.failed = null;
-    this.told(null);
+    this.notify(null);
   }
 }
 
