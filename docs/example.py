@@ -17,7 +17,7 @@ from annotext.calibration.baseline import pose_only_predictions
 from annotext.formats.files.predictions import write_predictions
 
 folder = Path("example")
-ax.synthesise(folder, people=40, seed=0, sets=["coco", "mpii"], force=True)
+ax.synthesise(folder, people=40, seed=0, sets=["coco", "mpii"], workers=1, force=True)
 coco, mpii = folder / "coco" / "annotations.json", folder / "mpii" / "annotations.json"
 
 # %% [markdown]

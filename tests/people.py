@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from annotext.core.additions import Source
 from annotext.core.poses import Image, Poses
+from annotext.core.predictions import Predictions, PredictorIdentity
 from annotext.core.skeleton import Skeleton
+from annotext.core.skeletons import MPII16
+
+STUDENT = PredictorIdentity("run", "a" * 64, Source.STUDENT)
 
 # Where the keypoints of a standing person are, in tenths or so of the height; x to the person's left, y down.
 STANDING = {
@@ -60,3 +65,14 @@ def perturbed(poses: Poses, seed: int = 1, spread: float = 0.05) -> tuple[NDArra
     base = np.where(np.isnan(poses.xy), middle[:, None], poses.xy)
     error = spread * np.sqrt(poses.area) * rng.exponential(1.0, n)
     return base + rng.normal(size=(n, k, 2)) * error[:, None, None], rng.random(n)
+
+
+def predicted(
+    poses: Poses, identity: PredictorIdentity = STUDENT, seed: int = 5, score: float | None = None
+) -> Predictions:
+    """MPII's 16 points for everybody, anywhere inside images of 640 x 480; scores at random, or all `score`."""
+    rng = np.random.default_rng(seed)
+    n, k = len(poses), len(MPII16)
+    xy = (rng.random((n, k, 2)) * (639, 479)).astype(np.float32)
+    scores = np.full((n, k), rng.random((n, k)) if score is None else score, dtype=np.float32)
+    return Predictions(identity, MPII16, poses.ids, tuple(poses.file_names()), xy, scores)

@@ -29,7 +29,8 @@ class Rule:
     """A keypoint as a weighted mean of labelled keypoints.
 
     weights: parent -> weight; they sum to 1, so the point moves, turns and grows with the person.
-    source: the skeleton whose labels the parents are, or `ANY`. target: the skeleton whose habit the point follows.
+    source: the skeleton whose labels the parents are, or `ANY`. target: the skeleton whose annotation
+        convention the point follows.
     evidence: how we know, with figures and n, and what is not known.
 
     Raises ValueError if the weights do not sum to 1 or the keypoint is its own parent.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -26,7 +26,7 @@ class Problem:
 
     def to_dict(self) -> dict[str, str]:
         """For reports."""
-        return {"path": self.path, "pointer": self.pointer, "problem": self.problem, "hint": self.hint}
+        return asdict(self)
 
     def __str__(self) -> str:
         place = f"{self.path}: {self.pointer}" if self.pointer else self.path

@@ -17,12 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 Fit = Literal["context", "letterbox"]
 
 
-def xywh_to_xyxy(box_xywh: ArrayLike) -> NDArray[np.float64]:
-    """(..., 4) left, top, width, height -> left, top, right, bottom."""
-    box = np.asarray(box_xywh, dtype=np.float64)
-    return np.concatenate([box[..., :2], box[..., :2] + box[..., 2:]], axis=-1)
-
-
 def box_center_size(box_xywh: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(..., 4) boxes -> (..., 2) centres and (..., 2) sizes, image pixels."""
     box = np.asarray(box_xywh, dtype=np.float64)

@@ -32,6 +32,19 @@ class Image:
     height: int | None = None
 
 
+# The arrays of `Poses` that have a row per person, and the shape of a row.
+PER_PERSON: dict[str, tuple[int | str, ...]] = {
+    "xy": ("K", 2),
+    "visibility": ("K",),
+    "bbox_xywh": (4,),
+    "area": (),
+    "image_index": (),
+    "ids": (),
+    "crowd": (),
+    "head_size": (),
+}
+
+
 @dataclass(frozen=True)
 class Poses:
     """N people in file order.
@@ -65,20 +78,10 @@ class Poses:
 
     def __post_init__(self) -> None:
         n, k = len(self.ids), len(self.skeleton)
-        shapes = {
-            "xy": (n, k, 2),
-            "visibility": (n, k),
-            "bbox_xywh": (n, 4),
-            "area": (n,),
-            "image_index": (n,),
-            "ids": (n,),
-            "crowd": (n,),
-            "head_size": (n,),
-        }
-        for field, shape in shapes.items():
-            got = getattr(self, field).shape
+        for name, rest in PER_PERSON.items():
+            got, shape = getattr(self, name).shape, (n, *(k if size == "K" else size for size in rest))
             if got != shape:
-                raise ValueError(f"poses of {self.skeleton.name}: {field} has shape {got}, expected {shape}")
+                raise ValueError(f"poses of {self.skeleton.name}: {name} has shape {got}, expected {shape}")
         if n and int(self.visibility.max()) > Visibility.VISIBLE:
             raise ValueError(f"poses of {self.skeleton.name}: visibility outside 0-2")
         if not np.array_equal(np.isfinite(self.xy).all(axis=-1), self.visibility > 0):
@@ -119,13 +122,11 @@ class Poses:
         rows = np.asarray(rows)
         if not rows.size:
             rows = np.zeros(0, dtype=np.intp)  # an empty list has no integer type
-        per_person = ("xy", "visibility", "bbox_xywh", "area", "image_index", "ids", "crowd", "head_size")
-        return replace(self, **{f: getattr(self, f)[rows] for f in per_person})
+        return replace(self, **{f: getattr(self, f)[rows] for f in PER_PERSON})
 
 
 def joined(poses: Poses, others: Poses) -> Poses:
     """The people of both, `others` last. Raises ValueError unless skeleton and images are the same."""
     if poses.skeleton != others.skeleton or poses.images != others.images:
         raise ValueError("people of two files cannot be joined: skeleton or images differ")
-    names = ("xy", "visibility", "bbox_xywh", "area", "image_index", "ids", "crowd", "head_size")
-    return replace(poses, **{n: np.concatenate([getattr(poses, n), getattr(others, n)]) for n in names})
+    return replace(poses, **{f: np.concatenate([getattr(poses, f), getattr(others, f)]) for f in PER_PERSON})

@@ -77,7 +77,7 @@ class ExtensionReport:
             "keypoints": {k: {what: dict(c) for what, c in counts.items()} for k, counts in self.keypoints.items()},
             **({} if self.unlabelled is None else {"unlabelled": dict(self.unlabelled)}),
             "trust": {k: dict(said) for k, said in self.trust.items()},
-            "predictors": [identity_dict(p) for p in self.predictors],
+            "predictors": [p.to_dict() for p in self.predictors],
             "calibration": self.calibration,
             "policy": self.policy.to_dict(),
             "policy_from": self.policy_from,
@@ -172,7 +172,7 @@ def extend_file(
     decisions = decide(file.poses, said, keypoints, policy, trusted)
     about = _header_of(calibration, decisions)
     header = {
-        "predictors": [identity_dict(p.predictor) for p in said],
+        "predictors": [p.predictor.to_dict() for p in said],
         "policy": {**policy.to_dict(), "limits": {k: _limits_dict(v) for k, v in decisions.limits.items()}},
         "calibration": about,
     }
@@ -206,11 +206,6 @@ def extend_file(
 def missing_keypoints(own: Skeleton, others: Sequence[Skeleton]) -> tuple[str, ...]:
     """What a file of skeleton `own` gains, in union order: the rest of the 21, then what `others` know beyond them."""
     return union(own, UNION21, *others).missing_from(own)
-
-
-def identity_dict(identity: PredictorIdentity) -> dict[str, str]:
-    """Who predicted, as reports and headers say it."""
-    return {"name": identity.name, "sha256": identity.sha256, "source": str(identity.source)}
 
 
 def timed(report: ExtensionReport, seconds: float | None) -> ExtensionReport:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.policy import gains_keypoints
 from annotext.core.poses import Poses, joined
-from annotext.core.predictions import Predictions, PredictorIdentity
+from annotext.core.predictions import Predictions
 from annotext.formats.annotations.detections import Detections
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.outputs import check_output
@@ -220,14 +220,9 @@ def load_predictors(predictors: Sequence[Path | Predictor], passes: Collection[s
     return [AugmentedPredictor(p, passes) for p in loaded] if passes else loaded
 
 
-def identity_dict(identity: PredictorIdentity) -> dict[str, str]:
-    """Who predicted, as reports and headers say it."""
-    return {"name": identity.name, "sha256": identity.sha256, "source": str(identity.source)}
-
-
 def _said_by(said: Predictions) -> dict[str, Any]:
     return {
-        **identity_dict(said.predictor),
+        **said.predictor.to_dict(),
         "people": len(said),
         "keypoints": list(said.skeleton.keypoints),
         "features": list(said.features),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,33 +10,25 @@ import pytest
 from people import random_people
 
 from annotext.core.additions import Additions, Decision, Reason, Source
+from annotext.core.poses import Poses
 from annotext.core.skeletons import COCO17, MPII16, UNION21
 
 
-def test_a_labelled_point_without_coordinates_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("field", "change", "message"),
+    [
+        ("xy", lambda p: np.where(p.labelled[..., None], np.nan, p.xy), "finite exactly where visibility > 0"),
+        ("xy", lambda p: np.nan_to_num(p.xy), "finite exactly where visibility > 0"),
+        ("visibility", lambda p: np.where(p.visibility == 2, 3, p.visibility), "visibility outside 0-2"),
+        ("image_index", lambda p: p.image_index + 1, "image_index outside images"),
+    ],
+)
+def test_arrays_that_contradict_each_other_are_refused(
+    field: str, change: Callable[[Poses], np.ndarray], message: str
+) -> None:
     poses = random_people(COCO17)
-    xy = poses.xy.copy()
-    xy[poses.labelled] = np.nan
-    with pytest.raises(ValueError, match="finite exactly where visibility > 0"):
-        replace(poses, xy=xy)
-
-
-def test_coordinates_of_an_unlabelled_point_are_refused() -> None:
-    poses = random_people(COCO17)
-    with pytest.raises(ValueError, match="finite exactly where visibility > 0"):
-        replace(poses, xy=np.nan_to_num(poses.xy))
-
-
-def test_a_fourth_visibility_is_refused() -> None:
-    poses = random_people(COCO17)
-    with pytest.raises(ValueError, match="visibility outside 0-2"):
-        replace(poses, visibility=np.where(poses.visibility == 2, 3, poses.visibility).astype(np.uint8))
-
-
-def test_an_image_that_is_not_there_is_refused() -> None:
-    poses = random_people(COCO17)
-    with pytest.raises(ValueError, match="image_index outside images"):
-        replace(poses, image_index=poses.image_index + 1)
+    with pytest.raises(ValueError, match=message):
+        replace(poses, **{field: change(poses).astype(getattr(poses, field).dtype)})
 
 
 @pytest.mark.parametrize("field", ["xy", "visibility", "bbox_xywh", "area", "image_index", "crowd", "head_size"])
@@ -85,20 +78,18 @@ def test_a_withheld_point_keeps_its_candidate() -> None:
     assert additions.added.tolist() == [[False, True], [False, False]]
 
 
-def test_a_source_without_a_point_is_refused() -> None:
-    with pytest.raises(ValueError, match="finite exactly where the source is not none"):
-        replace(_additions(), source=np.full((2, 2), Source.STUDENT, dtype=object))
-
-
-def test_a_visible_point_without_an_estimate_is_refused() -> None:
-    with pytest.raises(ValueError, match="without an estimate cannot be visible"):
-        replace(_additions(), visibility=np.full((2, 2), 2, dtype=np.uint8))
-
-
-@pytest.mark.parametrize("score", [-0.1, 1.1, np.nan])
-def test_a_score_outside_0_to_1_is_refused(score: float) -> None:
-    with pytest.raises(ValueError, match="score outside"):
-        replace(_additions(), score=np.full((2, 2), score))
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("source", np.full((2, 2), Source.STUDENT, dtype=object), "finite exactly where the source is not none"),
+        ("visibility", np.full((2, 2), 2, dtype=np.uint8), "without an estimate cannot be visible"),
+        ("reason", np.full((2, 2), Reason.LOW_SCORE, dtype=object), "has a reason not to be"),
+        *(("score", np.full((2, 2), score), "score outside") for score in (-0.1, 1.1, np.nan)),
+    ],
+)
+def test_an_array_that_contradicts_the_points_is_refused(field: str, value: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(_additions(), **{field: value})
 
 
 def test_nothing_adds_nothing() -> None:
@@ -145,11 +136,6 @@ def test_a_radius_is_of_a_point_that_there_is(place: tuple[int, int], radius: fl
     radii[place] = radius
     with pytest.raises(ValueError, match="a radius is a number of pixels"):
         replace(_additions(), radius=radii)
-
-
-def test_an_added_point_has_no_reason_not_to_be() -> None:
-    with pytest.raises(ValueError, match="has a reason not to be"):
-        replace(_additions(), reason=np.full((2, 2), Reason.LOW_SCORE, dtype=object))
 
 
 def test_taking_people_keeps_their_additions_whole() -> None:

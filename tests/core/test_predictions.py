@@ -1,4 +1,4 @@
-"""What a predictor said can be narrowed to some people without mixing them up."""
+"""Predictions can be narrowed to some people without mixing them up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def predictions() -> Predictions:
     )
 
 
-def test_taken_people_keep_all_that_was_said_of_them() -> None:
+def test_taken_people_keep_all_that_was_predicted() -> None:
     taken = predictions().take(np.array([9, 7]))
     assert taken.ids.tolist() == [9, 7]
     assert taken.file_names == ("c", "a")
@@ -33,6 +33,6 @@ def test_taken_people_keep_all_that_was_said_of_them() -> None:
     assert taken.features["peak"][:, 0].tolist() == [102, 100]
 
 
-def test_a_person_nobody_predicted_cannot_be_taken() -> None:
+def test_a_person_without_a_prediction_cannot_be_taken() -> None:
     with pytest.raises(KeyError):
         predictions().take(np.array([7, 8]))

@@ -9,44 +9,29 @@ import pytest
 from calibrations import calibration_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from people import random_people
+from people import STUDENT, predicted, random_people
 
-from annotext.core.additions import Additions, Decision, Reason, Source
+from annotext.core.additions import Additions, Decision, Reason
 from annotext.core.anatomy import HIDDEN_WITH
 from annotext.core.policy import OUTSIDE, Policy, decide, gains_keypoints
-from annotext.core.poses import Poses, Visibility
-from annotext.core.predictions import CalibratedPoints, Predictions, PredictorIdentity
+from annotext.core.poses import Visibility
+from annotext.core.predictions import CalibratedPoints
 from annotext.core.skeletons import COCO17, MPII16, UNION21
 
 ADDED = UNION21.missing_from(COCO17)
 HEAD, NECK = ADDED.index("head_top"), ADDED.index("upper_neck")
-STUDENT = PredictorIdentity("run", "a" * 64, Source.STUDENT)
 PEOPLE = random_people(COCO17, 200)
 GAINS = gains_keypoints(PEOPLE)
+PREDICTED = predicted(PEOPLE)
 
 
-def said(poses: Poses = PEOPLE, **changes: object) -> Predictions:
-    """MPII's 16 points for everybody inside the images; the raw scores say nothing."""
-    rng = np.random.default_rng(3)
-    n, k = len(poses), len(MPII16)
-    whole = Predictions(
-        STUDENT,
-        MPII16,
-        poses.ids,
-        tuple(poses.file_names()),
-        (rng.random((n, k, 2)) * (639, 479)).astype(np.float32),
-        rng.random((n, k)).astype(np.float32),
-    )
-    return replace(whole, **changes)  # type: ignore[arg-type]
-
-
-def trusted(poses: Poses = PEOPLE, unknown: float = 0.0, seed: int = 4) -> CalibratedPoints:
+def calibrated(unknown: float = 0.0) -> CalibratedPoints:
     """Calibrated scores of neck and head top at random; the head top moved by a pixel."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(4)
     keypoints = ("upper_neck", "head_top")
-    raw = said(poses).xy[:, MPII16.indices(keypoints)].astype(np.float64)
+    raw = PREDICTED.xy[:, MPII16.indices(keypoints)].astype(np.float64)
     xy = raw + np.array([[0.0, 0.0], [1.0, 0.0]])
-    score = np.where(rng.random((len(poses), 2)) < unknown, np.nan, rng.random((len(poses), 2)))
+    score = np.where(rng.random((len(PEOPLE), 2)) < unknown, np.nan, rng.random((len(PEOPLE), 2)))
     return CalibratedPoints(
         STUDENT.sha256,
         keypoints,
@@ -59,8 +44,8 @@ def trusted(poses: Poses = PEOPLE, unknown: float = 0.0, seed: int = 4) -> Calib
     )
 
 
-def decided(policy: Policy, **options: object) -> Additions:
-    return decide(PEOPLE, [said()], ADDED, policy, trusted(**options)).additions  # type: ignore[arg-type]
+def decided(policy: Policy) -> Additions:
+    return decide(PEOPLE, [PREDICTED], ADDED, policy, calibrated()).additions
 
 
 @given(st.floats(0.001, 0.6), st.floats(0.001, 0.6), st.booleans())
@@ -74,7 +59,7 @@ def test_a_larger_target_error_never_takes_an_added_point_away(one: float, other
 @given(st.floats(0.01, 0.6), st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
 def test_points_are_added_asked_and_withheld_in_the_order_of_their_scores(target: float, ask_from: float) -> None:
-    decisions = decide(PEOPLE, [said()], ADDED, Policy(target_error=target, ask_from=ask_from), trusted())
+    decisions = decide(PEOPLE, [PREDICTED], ADDED, Policy(target_error=target, ask_from=ask_from), calibrated())
     for column in (NECK, HEAD):
         limits = decisions.limits[ADDED[column]]
         score = decisions.additions.score[GAINS, column]
@@ -109,10 +94,10 @@ def test_a_target_error_of_one_keypoint_leaves_the_others_alone() -> None:
 
 
 def test_calibrated_points_carry_probability_radius_and_the_moved_place() -> None:
-    additions, trust = decided(Policy()), trusted()
-    assert np.array_equal(additions.score[GAINS, HEAD], trust.score[GAINS, 1])
-    assert np.array_equal(additions.radius[GAINS, HEAD], trust.radius[GAINS, 1])
-    assert np.array_equal(additions.xy[GAINS, HEAD], trust.xy[GAINS, 1])
+    additions, points = decided(Policy()), calibrated()
+    assert np.array_equal(additions.score[GAINS, HEAD], points.score[GAINS, 1])
+    assert np.array_equal(additions.radius[GAINS, HEAD], points.radius[GAINS, 1])
+    assert np.array_equal(additions.xy[GAINS, HEAD], points.xy[GAINS, 1])
 
 
 def test_where_no_score_meets_the_target_every_point_is_asked_about_or_withheld() -> None:
@@ -133,10 +118,10 @@ def test_a_point_to_ask_about_is_a_candidate_unless_the_policy_writes_it() -> No
 
 
 def test_a_person_without_a_calibrated_score_is_asked_about_at_best() -> None:
-    decisions = decide(PEOPLE, [said()], ADDED, Policy(target_error=0.5, min_score=0.6), trusted(unknown=0.5))
+    decisions = decide(PEOPLE, [PREDICTED], ADDED, Policy(target_error=0.5, min_score=0.6), calibrated(unknown=0.5))
     additions = decisions.additions
     unknown = GAINS & ~decisions.calibrated[:, HEAD]
-    raw = said().score[:, MPII16.index["head_top"]]
+    raw = PREDICTED.score[:, MPII16.index["head_top"]]
     assert unknown.sum() > 20
     assert (additions.decision[unknown & (raw >= 0.6), HEAD] == Decision.ASK).all()
     assert (additions.decision[unknown & (raw < 0.6), HEAD] == Decision.WITHHOLD).all()
@@ -144,36 +129,36 @@ def test_a_person_without_a_calibrated_score_is_asked_about_at_best() -> None:
 
 
 def test_a_calibration_of_another_predictor_changes_nothing() -> None:
-    other = replace(trusted(), predictor_sha256="b" * 64, calibration={})
-    with_it, without = (decide(PEOPLE, [said()], ADDED, Policy(), t).additions for t in (other, None))
+    other = replace(calibrated(), predictor_sha256="b" * 64, calibration={})
+    with_it, without = (decide(PEOPLE, [PREDICTED], ADDED, Policy(), t).additions for t in (other, None))
     assert np.array_equal(with_it.score, without.score)
     assert np.array_equal(with_it.visibility, without.visibility)
 
 
 def test_a_point_moved_out_of_the_image_is_withheld_however_sure() -> None:
-    trust = trusted()
-    xy = trust.xy.copy()
+    points = calibrated()
+    xy = points.xy.copy()
     xy[:, 1] = (700.0, 100.0)
-    sure = replace(trust, xy=xy, score=np.ones_like(trust.score))
-    decisions = decide(PEOPLE, [said()], ADDED, Policy(), sure)
+    sure = replace(points, xy=xy, score=np.ones_like(points.score))
+    decisions = decide(PEOPLE, [PREDICTED], ADDED, Policy(), sure)
     assert (decisions.reason[GAINS, HEAD] == Reason.OUTSIDE_IMAGE).all()
     assert not decisions.additions.added[:, HEAD].any()
 
 
-def test_a_moved_point_of_an_image_without_a_size_is_judged_by_the_predictor() -> None:
+def test_a_moved_point_of_an_image_without_a_size_is_checked_by_the_predictor() -> None:
     nameless = replace(PEOPLE, images=tuple(replace(i, width=None, height=None) for i in PEOPLE.images))
     outside = np.zeros((len(PEOPLE), len(MPII16)), np.float32)
     outside[::2, MPII16.index["head_top"]] = 4.0
-    prediction = said(features={OUTSIDE: outside})
-    decisions = decide(nameless, [prediction], ADDED, Policy(), trusted())
+    prediction = replace(PREDICTED, features={OUTSIDE: outside})
+    decisions = decide(nameless, [prediction], ADDED, Policy(), calibrated())
     found = decisions.reason[:, HEAD] == Reason.OUTSIDE_IMAGE
     assert np.array_equal(found[GAINS], (np.arange(len(PEOPLE)) % 2 == 0)[GAINS])
 
 
 @pytest.mark.parametrize("keypoint", [k for k in ADDED if k in HIDDEN_WITH])
 def test_an_added_point_is_hidden_exactly_where_both_its_parents_are(keypoint: str) -> None:
-    sure = replace(trusted(), score=np.ones((len(PEOPLE), 2)))
-    additions = decide(PEOPLE, [said(score=np.ones((len(PEOPLE), 16), np.float32))], ADDED, Policy(), sure).additions
+    sure = replace(calibrated(), score=np.ones((len(PEOPLE), 2)))
+    additions = decide(PEOPLE, [predicted(PEOPLE, score=1.0)], ADDED, Policy(), sure).additions
     column = ADDED.index(keypoint)
     parents = PEOPLE.visibility[:, COCO17.indices(HIDDEN_WITH[keypoint])]
     hidden = (parents == Visibility.HIDDEN).all(axis=1) & additions.added[:, column]

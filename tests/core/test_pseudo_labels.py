@@ -1,4 +1,4 @@
-"""Whole poses for people nobody labelled: which points they get, and who stays empty."""
+"""Pseudo-labels: which points they get, and who stays empty."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from people import random_people
+from people import STUDENT, random_people
 
 from annotext.core.additions import Additions, Decision, Reason, Source, put
 from annotext.core.policy import Policy
 from annotext.core.poses import Poses, joined
-from annotext.core.predictions import Predictions, PredictorIdentity
+from annotext.core.predictions import Predictions
 from annotext.core.pseudo_labels import PseudoLabelDecisions, decide_pseudo_labels
 from annotext.core.skeletons import COCO17, UNION21
 
 ADDED = UNION21.missing_from(COCO17)
-STUDENT = PredictorIdentity("student", "a" * 64, Source.STUDENT)
 
 
 def unlabelled_people(n: int = 6) -> Poses:
@@ -24,7 +23,7 @@ def unlabelled_people(n: int = 6) -> Poses:
     return replace(poses, xy=np.full_like(poses.xy, np.nan), visibility=np.zeros_like(poses.visibility))
 
 
-def said_of(poses: Poses, sure: list[int]) -> Predictions:
+def predictions_of(poses: Poses, sure: list[int]) -> Predictions:
     """All 21 points within the picture; person i is sure (.9) of the first `sure[i]`, the rest have .1."""
     n = len(poses)
     score = np.where(np.arange(21) < np.array(sure)[:, None], 0.9, 0.1).astype(np.float32)
@@ -34,13 +33,15 @@ def said_of(poses: Poses, sure: list[int]) -> Predictions:
 
 def decided(sure: list[int], poses: Poses | None = None, min_points: int = 10) -> PseudoLabelDecisions:
     poses = unlabelled_people(len(sure)) if poses is None else poses
-    return decide_pseudo_labels(poses, [said_of(poses, sure)], ADDED, Policy(min_score=0.3), min_points=min_points)
+    return decide_pseudo_labels(
+        poses, [predictions_of(poses, sure)], ADDED, Policy(min_score=0.3), min_points=min_points
+    )
 
 
 def test_every_keypoint_comes_from_the_predictor_none_from_labels() -> None:
-    whole = decided([21, 21])
-    assert whole.own.keypoints + whole.added.keypoints == UNION21.keypoints
-    for part in (whole.own, whole.added):
+    decisions = decided([21, 21])
+    assert decisions.own.keypoints + decisions.added.keypoints == UNION21.keypoints
+    for part in (decisions.own, decisions.added):
         assert (part.source == Source.STUDENT).all()
         assert (part.decision == Decision.ADD).all()
 
@@ -54,12 +55,12 @@ def test_a_weak_point_of_a_sure_person_is_kept_as_a_candidate() -> None:
 
 
 def test_a_person_with_too_few_sure_points_stays_empty_candidates_included() -> None:
-    whole = decided([9, 10, 0])
-    assert whole.left_empty.tolist() == [True, False, True]
-    for part in (whole.own, whole.added):
-        assert (part.source[whole.left_empty] == Source.NONE).all()
-        assert np.isnan(part.xy[whole.left_empty]).all()
-        assert (part.reason[whole.left_empty] == Reason.FEW_POINTS).all()
+    decisions = decided([9, 10, 0])
+    assert decisions.left_empty.tolist() == [True, False, True]
+    for part in (decisions.own, decisions.added):
+        assert (part.source[decisions.left_empty] == Source.NONE).all()
+        assert np.isnan(part.xy[decisions.left_empty]).all()
+        assert (part.reason[decisions.left_empty] == Reason.FEW_POINTS).all()
 
 
 def test_points_of_the_file_and_added_ones_count_alike() -> None:
@@ -69,17 +70,17 @@ def test_points_of_the_file_and_added_ones_count_alike() -> None:
 
 def test_crowds_gain_nothing() -> None:
     poses = replace(unlabelled_people(2), crowd=np.array([True, False]))
-    whole = decided([21, 21], poses)
-    assert whole.own.added.any(axis=1).tolist() == [False, True]
-    assert (whole.own.reason[0] == Reason.CROWD).all()
+    decisions = decided([21, 21], poses)
+    assert decisions.own.added.any(axis=1).tolist() == [False, True]
+    assert (decisions.own.reason[0] == Reason.CROWD).all()
 
 
 def test_a_person_no_predictor_saw_is_not_one_left_empty() -> None:
     poses = unlabelled_people(2)
-    said = said_of(poses, [21, 21])
-    whole = decide_pseudo_labels(poses, [said.take(poses.ids[:1])], ADDED, Policy(), min_points=10)
-    assert not whole.left_empty.any()
-    assert (whole.own.reason[1] == Reason.NOT_PREDICTED).all()
+    predictions = predictions_of(poses, [21, 21])
+    decisions = decide_pseudo_labels(poses, [predictions.take(poses.ids[:1])], ADDED, Policy(), min_points=10)
+    assert not decisions.left_empty.any()
+    assert (decisions.own.reason[1] == Reason.NOT_PREDICTED).all()
 
 
 def test_people_with_labels_are_refused() -> None:
