@@ -38,7 +38,7 @@ def pose_only_predictions(fit_file: str | Path, apply_file: str | Path, keypoint
     try:
         model = fit(fitted.poses, inputs, keypoints)
     except ValueError as error:
-        raise InputError.single(fit_file, "", f"cannot teach a baseline: {error}") from None
+        raise InputError.single(fit_file, "", f"no baseline can be fitted: {error}") from None
     return predict_people(model, fitted.poses, applied.poses, identity(model))
 
 
