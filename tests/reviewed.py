@@ -7,10 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from calibration_files import mpii_document
 from dots import coco_document
 from numpy.typing import NDArray
 from reviewers import added_people
-from taught import mpii_document
 
 from annotext.core.additions import Additions, Decision, Reason, Source
 from annotext.core.skeletons import COCO17, MPII16, UNION21

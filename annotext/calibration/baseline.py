@@ -20,23 +20,23 @@ NAME = "pose-only"
 
 
 def pose_only_predictions(fit_file: str | Path, apply_file: str | Path, keypoints: Sequence[str]) -> Predictions:
-    """What geometry alone says about `keypoints` of the people in `apply_file`.
+    """`keypoints` of the people in `apply_file` by geometry alone.
 
     Fitted on the people of `fit_file` who have them labelled, from the keypoints both files annotate (of an extended
     `apply_file`: those its people were labelled with, not what annotext added). People with too few labels get the
     keypoint's mean place in the person box and score 0; for the others the score is the share of inputs labelled.
-    Raises InputError if `fit_file` cannot teach this.
+    Raises InputError if it cannot be fitted on `fit_file`.
     """
-    teaching, applied = read_annotations(fit_file).extended_poses, read_annotations(apply_file).poses
-    inputs = [k for k in applied.skeleton.shared_with(teaching.skeleton) if k not in keypoints]
-    unknown = [k for k in keypoints if k not in teaching.skeleton.index]
+    fitted, applied = read_annotations(fit_file).extended_poses, read_annotations(apply_file).poses
+    inputs = [k for k in applied.skeleton.shared_with(fitted.skeleton) if k not in keypoints]
+    unknown = [k for k in keypoints if k not in fitted.skeleton.index]
     if unknown:
         raise InputError.single(fit_file, "", f"does not annotate {', '.join(unknown)}")
     try:
-        model = fit(teaching, inputs, keypoints)
+        model = fit(fitted, inputs, keypoints)
     except ValueError as error:
-        raise InputError.single(fit_file, "", f"cannot teach a baseline: {error}") from None
-    return predict_people(model, teaching, applied, identity(model))
+        raise InputError.single(fit_file, "", f"no baseline can be fitted: {error}") from None
+    return predict_people(model, fitted, applied, identity(model))
 
 
 def identity(model: PoseOnlyModel) -> PredictorIdentity:
@@ -47,18 +47,18 @@ def identity(model: PoseOnlyModel) -> PredictorIdentity:
     return PredictorIdentity(name=NAME, sha256=digest.hexdigest(), source=Source.TEACHER)
 
 
-def predict_people(model: PoseOnlyModel, taught_by: Poses, poses: Poses, predictor: PredictorIdentity) -> Predictions:
+def predict_people(model: PoseOnlyModel, fitted_on: Poses, poses: Poses, predictor: PredictorIdentity) -> Predictions:
     """The model's targets for all people of `poses`, crowds left out; finite everywhere."""
     poses = poses.take(~poses.crowd)
     xy = model.predict(poses)
-    place = _mean_place(taught_by, model.targets)
+    place = _mean_place(fitted_on, model.targets)
     in_box = poses.bbox_xywh[:, None, :2] + place * poses.bbox_xywh[:, None, 2:]
     unknown = np.isnan(xy[..., 0])
     inputs = [k for k in model.inputs if k in poses.skeleton.index]
     share = poses.labelled[:, poses.skeleton.indices(inputs)].sum(axis=1) / len(model.inputs)
     return Predictions(
         predictor=predictor,
-        skeleton=taught_by.skeleton.subset(model.targets, NAME),
+        skeleton=fitted_on.skeleton.subset(model.targets, NAME),
         ids=poses.ids,
         file_names=tuple(poses.file_names()),
         xy=np.where(unknown[..., None], in_box, xy).astype(np.float32),

@@ -113,7 +113,7 @@ def _check_hashes(model: CalibrationModel, report: Callable[[str, str], None]) -
 
 
 def _check_finite(model: CalibrationModel, report: Callable[[str, str], None]) -> None:
-    """With NaN in its arrays a model falls silent, and what it was to weigh down is added instead."""
+    """With NaN in its arrays a model gives no scores, and doubtful points would be added after all."""
     for i, part in enumerate(model.parts):
         models = {"pose_only": part.pose_only, "anchor": part.anchor}
         models |= {f"calibration.{name}": one for name, one in part.calibration.items()}

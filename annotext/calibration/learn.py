@@ -6,7 +6,7 @@ people they did not see, and what is reported is out of fold throughout.
 
 Labels of another data set are many and of other people; decisions from review are few and of the people that the
 calibration is for. `pooled` fits both together. The expectation and the anchor stay those of the labels: what a
-reviewer confirmed lies where the predictor put it, and would teach an anchor to leave things as they are.
+reviewer confirmed lies where the predictor put it, and would make an anchor leave points where they are.
 
 N people, A keypoints with a truth.
 """

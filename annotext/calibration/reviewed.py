@@ -1,6 +1,6 @@
 """What is known about where points lie: labels, or people's decisions from review.
 
-Beside the labels of another data set decisions teach what that data set cannot: how points fare on one's own people.
+Decisions add to the labels of another data set how often points are right on the people that the calibration is for.
 N people, A added keypoints.
 """
 

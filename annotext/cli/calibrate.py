@@ -1,4 +1,4 @@
-"""`annotext calibrate`: learn what a predictor's added points are worth."""
+"""`annotext calibrate`: learn how far a predictor's added points can be trusted."""
 
 from __future__ import annotations
 

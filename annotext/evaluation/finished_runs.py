@@ -1,7 +1,7 @@
 """Finished runs as a comparison needs them: read, checked, and put into groups that differ by their seed only.
 
 A group is one student trained several times. What decides is the run's own recipe.toml without its name, seed, paths,
-[runtime] and [policy]; how many people it was trained on; and the validation people it was judged on.
+[runtime] and [policy]; how many people it was trained on; and the validation people it was evaluated on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Run:
     """One finished run.
 
     settings: its recipe.toml without what may differ between seeds, flat; None where it has none. trained_on: (name,
-    sha256, people) per data set, empty where data.json is not there. taught_by: the teachers' weights.
+    sha256, people) per data set, empty where data.json is not there. teachers: the sha256 of their weights.
     coco, mpii: the validation sets that stand for COCO and MPII in the paper's tables.
     """
 
@@ -41,7 +41,7 @@ class Run:
     seed: int | None
     settings: Mapping[str, str] | None
     trained_on: tuple[tuple[str, str, int], ...]
-    taught_by: tuple[str, ...]
+    teachers: tuple[str, ...]
     coco: EvaluatedSet | None
     mpii: EvaluatedSet | None
 
@@ -59,10 +59,9 @@ class Run:
     @property
     def data_kind(self) -> str:
         """What it was trained on: MPII-only, COCO-only, union, or the skeletons' names."""
-        told: dict[str, bool] = {}
-        for data in self.evaluation.data:
-            told[data.skeleton] = told.get(data.skeleton, False) or data.labels
-        names = [_ONLY.get(s, s) + ("" if labels else " without labels") for s, labels in sorted(told.items())]
+        labelled = {d.skeleton for d in self.evaluation.data if d.labels}
+        skeletons = sorted({d.skeleton for d in self.evaluation.data})
+        names = [_ONLY.get(s, s) + ("" if s in labelled else " without labels") for s in skeletons]
         if len(names) == 1:
             return f"{names[0]}-only"
         return UNION if names == [_ONLY[COCO17.name], _ONLY[MPII16.name]] else " + ".join(names)
@@ -81,9 +80,10 @@ class Run:
             return None
         return len({k for n in names for k in known[n].keypoints})
 
-    def judged_on(self) -> str:
-        """Who judged it, as one text: runs with another one are not comparable to the digit."""
-        return json.dumps([(s.name, s.sha256, s.people) for s in self.evaluation.sets])
+    @property
+    def evaluated_on(self) -> tuple[tuple[str, str, int], ...]:
+        """(name, sha256, people) of the validation sets: runs with others are not comparable to the digit."""
+        return tuple((s.name, s.sha256, s.people) for s in self.evaluation.sets)
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,11 @@ class Group:
         return f"{self.title} ({self.variant})" if self.variant else self.title
 
 
-def figures_of(judged: EvaluatedSet | None, *, starred: bool) -> Figures | None:
+def figures_of(one: EvaluatedSet | None, *, starred: bool) -> Figures | None:
     """On all keypoints, or, starred and where the student lacks some, on the 12 that COCO and MPII share."""
-    if judged is None or not starred or not judged.all.missing:
-        return judged.all if judged else None
-    if judged.shared is None or frozenset(judged.shared.keypoints) != frozenset(SHARED):
-        return None
-    return judged.shared
+    if one is None or not starred or not one.all.missing:
+        return one.all if one else None
+    return one.shared if one.shared and {*one.shared.keypoints} == {*SHARED} else None
 
 
 def read_runs(folders: Sequence[str | Path], *, coco: str | None = None, mpii: str | None = None) -> tuple[Run, ...]:
@@ -169,7 +167,7 @@ def _read_run(folder: Path, coco: str | None, mpii: str | None) -> Run:
         seed=recipe.get("seed") if recipe else None,
         settings=None if recipe is None else _settings(recipe),
         trained_on=tuple((str(d.get("name")), str(d.get("sha256")), _people(d)) for d in data.get("data", ())),
-        taught_by=tuple(str(t.get("sha256")) for t in data.get("teachers", ())),
+        teachers=tuple(str(t.get("sha256")) for t in data.get("teachers", ())),
         coco=_stands_for(COCO17.name, coco, "--coco", evaluation, path),
         mpii=_stands_for(MPII16.name, mpii, "--mpii", evaluation, path),
     )
@@ -253,25 +251,24 @@ def group(runs: Sequence[Run]) -> tuple[tuple[Group, ...], tuple[str, ...]]:
 
 
 def _place(size: str, kind: str) -> tuple[Any, ...]:
-    sizes = (*SIZES.values(), "nano")
-    return (
-        sizes.index(size) if size in sizes else len(sizes),
-        size,
-        KINDS.index(kind) if kind in KINDS else len(KINDS),
-        kind,
-    )
+    return *_rank(size, (*SIZES.values(), "nano")), *_rank(kind, KINDS)
+
+
+def _rank(name: str, known: Sequence[str]) -> tuple[int, str]:
+    """Known names in their order, others after them."""
+    return (known.index(name) if name in known else len(known)), name
 
 
 def _order(run: Run) -> tuple[Any, ...]:
     """Runs whose people are about as many stand beside each other; no two runs are equal."""
     people = tuple(n for _, _, n in run.trained_on)
-    return (run.recipe, json.dumps(run.settings), run.judged_on(), people, run.path)
+    return run.recipe, json.dumps(run.settings), json.dumps(run.evaluated_on), people, run.path
 
 
 def _same_student(one: Run, other: Run) -> bool:
     return (
         one.settings == other.settings
-        and one.judged_on() == other.judged_on()
+        and one.evaluated_on == other.evaluated_on
         and [name for name, _, _ in one.trained_on] == [name for name, _, _ in other.trained_on]
         and all(
             abs(a - b) <= _SAME_NUMBER * max(a, b)
@@ -292,17 +289,16 @@ def _differences(names: Sequence[str], sames: Sequence[Sequence[Run]]) -> Iterab
     """For every variant, how it differs from the first."""
     first = sames[0][0]
     for name, (run, *_) in zip(names[1:], sames[1:], strict=True):
-        said = []
         ours, theirs = run.settings or {}, first.settings or {}
         changed = [k for k in sorted({*ours, *theirs}) if ours.get(k) != theirs.get(k)]
-        said += [f"{k} {ours.get(k, 'not set')}, not {theirs.get(k, 'set')}" for k in changed[:3]]
+        reasons = [f"{k} {ours.get(k, 'not set')}, not {theirs.get(k, 'set')}" for k in changed[:3]]
         if len(changed) > 3:
-            said.append(f"{len(changed) - 3} more settings")
+            reasons.append(f"{len(changed) - 3} more settings")
         if [n for *_, n in run.trained_on] != [n for *_, n in first.trained_on]:
-            said.append("trained on other numbers of people")
-        if run.judged_on() != first.judged_on():
-            said.append("judged on other people")
-        yield f"{name} against {names[0]}: {'; '.join(said)}"
+            reasons.append("trained on other numbers of people")
+        if run.evaluated_on != first.evaluated_on:
+            reasons.append("judged on other people")
+        yield f"{name} against {names[0]}: {'; '.join(reasons)}"
 
 
 def unequal_runs(groups: Sequence[Group]) -> tuple[str, ...]:
@@ -311,7 +307,7 @@ def unequal_runs(groups: Sequence[Group]) -> tuple[str, ...]:
     for same in groups:
         if len({tuple(sha for _, sha, _ in run.trained_on) for run in same.runs}) > 1:
             notes.append(f"{same.name}: its runs were trained on different files")
-        if len({run.taught_by for run in same.runs}) > 1:
+        if len({run.teachers for run in same.runs}) > 1:
             notes.append(f"{same.name}: its runs had different teachers' weights")
         if len(same.runs) > 1 and same.runs[0].settings is None:
             notes.append(

@@ -1,4 +1,4 @@
-"""What `evaluate` judges: keypoints somebody gave for people, whichever file they come from.
+"""What `evaluate` evaluates: keypoints of people, whichever file they come from.
 
 N people, K keypoints.
 """
@@ -17,7 +17,7 @@ from annotext.core.predictions import Predictions
 from annotext.core.skeleton import Skeleton
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 
-# What is said of a point the policy kept back: it is judged apart, and counts as not given.
+# The source of a point that the policy withheld: it is evaluated apart, and counts as not given.
 WITHHELD = "withheld"
 _PARQUET_MAGIC = b"PAR1"
 
@@ -63,7 +63,7 @@ class EvaluationInput:
     def of_file(cls, file: AnnotationFile) -> EvaluationInput:
         """The points of an annotation file, extended or not."""
         poses, additions = file.extended_poses, file.additions
-        judged = cls(
+        given = cls(
             name=file.path.name,
             skeleton=poses.skeleton,
             ids=poses.ids,
@@ -73,17 +73,17 @@ class EvaluationInput:
             skipped=file.skipped,
         )
         if additions is None:
-            return judged
-        score = judged.score.copy()
+            return given
+        score = given.score.copy()
         score[:, poses.skeleton.indices(additions.keypoints)] = np.where(additions.added, additions.score, 0.0)
         source = np.where(additions.withheld, WITHHELD, additions.source.astype(str)).astype(object)
         if file.pseudo is not None:
             own, people = file.pseudo.own, file.pseudo.people
-            at, xy = poses.skeleton.indices(own.keypoints), judged.xy.copy()
+            at, xy = poses.skeleton.indices(own.keypoints), given.xy.copy()
             xy[np.ix_(people, at)] = np.where(own.added[..., None], own.xy, np.nan)[people]
             score[np.ix_(people, at)] = np.where(own.added, own.score, 0.0)[people]
-            judged = replace(judged, xy=xy)
-        return replace(judged, score=score, added=additions.keypoints, candidate=additions.xy, source=source)
+            given = replace(given, xy=xy)
+        return replace(given, score=score, added=additions.keypoints, candidate=additions.xy, source=source)
 
 
 def read_evaluation_input(path: str | Path, *, predictor: str | None = None, skip_bad: bool = False) -> EvaluationInput:

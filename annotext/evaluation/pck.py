@@ -25,11 +25,11 @@ class Share:
     total: NDArray[np.int64]
 
     def percent(self) -> NDArray[np.float64]:
-        """(K,) float64, NaN where nothing could be judged."""
+        """(K,) float64, NaN where there is nothing to count."""
         return np.where(self.total > 0, 100.0 * self.right / np.maximum(self.total, 1), np.nan)
 
     def pooled_percent(self, columns: Sequence[int] | NDArray[np.intp]) -> float:
-        """Right of all labelled keypoints in `columns`; NaN where nothing could be judged."""
+        """Right of all labelled keypoints in `columns`; NaN where there is nothing to count."""
         columns = np.asarray(columns, dtype=np.intp)
         total = int(self.total[columns].sum())
         return 100.0 * int(self.right[columns].sum()) / total if total else float("nan")
@@ -45,12 +45,12 @@ def distances(truth_xy: NDArray[np.float64], predicted_xy: NDArray[np.float64]) 
 def share_within(distance: NDArray[np.float64], unit: NDArray[np.float64], threshold: float) -> Share:
     """Count keypoints with distance <= threshold x unit.
 
-    distance: (N, K) from `distances`. unit: (N,) pixels; people whose unit is NaN or not positive are not judged.
+    distance: (N, K) from `distances`. unit: (N,) pixels; people whose unit is NaN or not positive are not counted.
     """
     with np.errstate(invalid="ignore"):
-        judged = np.isfinite(unit) & (unit > 0)
-        labelled = ~np.isnan(distance) & judged[:, None]
-        right = labelled & (distance <= threshold * np.where(judged, unit, 0.0)[:, None])
+        known = np.isfinite(unit) & (unit > 0)
+        labelled = ~np.isnan(distance) & known[:, None]
+        right = labelled & (distance <= threshold * np.where(known, unit, 0.0)[:, None])
     return Share(right.sum(axis=0, dtype=np.int64), labelled.sum(axis=0, dtype=np.int64))
 
 

@@ -99,14 +99,14 @@ def _what_is_measured(groups: Sequence[Group]) -> Iterable[str]:
     others = sorted({g.size for g in groups if g not in beside})
     if others:
         yield f"nothing published beside {', '.join(others)}: not the paper's model"
-    for said in ("coco", "mpii"):
+    for side in ("coco", "mpii"):
         sets: dict[str, None] = {}
         for run in (run for g in groups for run in g.runs):
-            judged: EvaluatedSet | None = getattr(run, said)
+            judged: EvaluatedSet | None = getattr(run, side)
             if judged is not None:
                 sets[f"{judged.people} people of {judged.annotations} (sha256 {judged.sha256[:8]})"] = None
         if sets:
-            yield f"{said.upper()} here: {'; '.join(sorted(sets))}"
+            yield f"{side.upper()} here: {'; '.join(sorted(sets))}"
 
 
 def _coco_values(run: Run, *, starred: bool, names: Mapping[str, str]) -> Values:
@@ -311,7 +311,7 @@ def _table2(groups: Sequence[Group]) -> Grid:
         for one in taught:
             after = measured(one, "with")
             lines.append(after)
-            like = [g for g in without if g.runs[0].judged_on() == one.runs[0].judged_on()]
+            like = [g for g in without if g.runs[0].evaluated_on == one.runs[0].evaluated_on]
             if len(like) == 1:
                 lines.append(_change(section, before[without.index(like[0])], after, columns))
             else:

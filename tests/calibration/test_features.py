@@ -221,3 +221,11 @@ def test_a_keypoint_the_predictor_lacks_is_named() -> None:
     frame = Frame.of(columns(case.poses, INPUTS), INPUTS)
     with pytest.raises(ValueError, match="student does not predict left_heel"):
         evidence(case.poses, [case.predicted], case.xy[:, :1], case.expectation[:, :1], frame, INPUTS, ("left_heel",))
+
+
+def test_joined_evidence_does_not_know_a_feature_that_only_the_other_part_has() -> None:
+    one = Evidence(("nose",), ("score", "flip"), np.array([[[1.0, 2.0]]]))
+    other = Evidence(("nose",), ("score",), np.array([[[3.0]]]))
+    joined = Evidence.joined([one, other])
+    assert joined.names == ("score", "flip")
+    assert np.array_equal(joined.values[:, 0], [[1.0, 2.0], [3.0, np.nan]], equal_nan=True)

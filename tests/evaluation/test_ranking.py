@@ -17,6 +17,7 @@ from annotext.evaluation.ranking import (
     coverage,
     ece,
     found_in_worst,
+    group_folds,
     reliability_equal_count,
 )
 
@@ -107,3 +108,10 @@ def test_at_the_upper_bound_so_few_wrong_points_are_as_rare_as_the_level_says(
     wrong = int(share * total)
     bound = clopper_pearson_upper(wrong, total, level)
     assert bound == 1.0 if wrong == total else binom.cdf(wrong, total, bound) == pytest.approx(1 - level)
+
+
+def test_rows_of_one_group_share_a_fold_and_folds_hold_as_many_groups() -> None:
+    groups = np.repeat(np.arange(100, 120), 3)
+    fold = group_folds(groups, 5, np.random.default_rng(0))
+    assert all(len(np.unique(fold[groups == group])) == 1 for group in groups)
+    assert np.bincount(fold).tolist() == [12] * 5
