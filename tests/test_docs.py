@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import annotext
 from annotext.cli.main import app
 
 ROOT = Path(__file__).parent.parent
@@ -126,6 +127,12 @@ def test_python_names_in_a_document_exist(document: Path) -> None:
             tree = ast.parse(module.read_text())
             defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
             assert rest[0] in defined, f"{document.name} names {name}"
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *HISTORY], ids=by_path)
+def test_names_of_the_python_api_in_a_document_exist(document: Path) -> None:
+    for name in re.findall(r"\bax\.(\w+)", document.read_text()):
+        assert name in annotext.__all__, f"{document.name} names ax.{name}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=by_path)
