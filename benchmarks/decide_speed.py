@@ -3,7 +3,7 @@
     python benchmarks/decide_speed.py ANNOTATIONS [--keep FOLDER]
 
 ANNOTATIONS is a COCO keypoint file. What a student would have said is made from its labels with noise: 21 keypoints per
-person, every feature of `annotext predict --passes flip,shift`, wrong now and then and then less sure. A trust model
+person, every feature of `annotext predict --tta flip,shift`, wrong now and then and then less sure. A trust model
 (pose-only, anchor, calibration of upper neck and head top) is fitted on 4,000 of its people against the made-up truth.
 Everything is the same in every run. Each side runs in a process of its own, so that its peak memory is its own.
 """

@@ -19,8 +19,9 @@ from annotext.core.poses import Image, Poses
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import COCO17
-from annotext.predictors.card import Card, CardBox, CardInput, HeatmapOutput, SimccOutput, write_card
-from annotext.predictors.predictor import CropPoints
+from annotext.predictors.card import Card, CardBox, CardInput, write_card
+from annotext.predictors.outputs import HeatmapOutput, SimccOutput
+from annotext.predictors.outputs.base import CropPoints
 
 KEYPOINTS = ("nose", "upper_neck", "head_top")  # red, green, blue
 

@@ -200,7 +200,7 @@ def _predictions_on(
 ) -> tuple[Predictions, list[Predictions]]:
     """The predictor's own predictions on this file, and those of others. Raises InputError where there are none."""
     path, made_for, pointer, which = file.path, file.sha256, "", "this file as it is now"
-    hint = f"annotext predict {path} --images DIR --predictor RUN --passes flip,shift -o PREDICTIONS.parquet"
+    hint = f"annotext predict {path} --images DIR --predictor RUN --tta flip,shift -o PREDICTIONS.parquet"
     if protocol == REVIEWED:
         if file.additions is None or file.header is None:
             raise InputError.single(path, "", "is not an extended file: nobody could review what was added to it")

@@ -20,14 +20,21 @@ from annotext import __version__
 from annotext.calibration.model import CalibrationModel
 from annotext.core.errors import InputError, Problem
 from annotext.core.predictions import PredictorIdentity
-from annotext.formats.files.jsonio import kind_of, read_json
+from annotext.formats.files.jsonio import read_json
 from annotext.formats.files.outputs import writing
-from annotext.formats.files.typed_json import from_json, to_json
+from annotext.formats.files.typed import body_of, read_as, to_json
 
 FORMAT = "annotext-calibration/1"
 FILE_NAME = "calibration.json"
-_OWN_KEYS = ("format", "version", "model")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class _Body:
+    """The file beside its format."""
+
+    version: str
+    model: CalibrationModel
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def write_calibration(
     _check_finite(model, lambda pointer, problem: problems.append(Problem(str(output), pointer, problem)))
     if problems:
         raise InputError(problems)
-    document = {"format": FORMAT, "version": __version__, "model": to_json(model)}
+    document = {"format": FORMAT, **to_json(_Body(__version__, model))}
     data = orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
     with writing(output, force=force, inputs=inputs) as temporary:
         temporary.write_bytes(data)
@@ -82,22 +89,16 @@ def read_calibration(path: str | Path) -> Calibration:
             hint = "annotext calibrate writes one, from people whose truth is known"
             raise InputError.single(path.parent, "", f"holds no {FILE_NAME}", hint)
     document, sha256 = read_json(path)
-    if not isinstance(document, dict) or "format" not in document:
-        found = kind_of(document) if not isinstance(document, dict) else "an object without a format"
-        raise InputError.single(path, "", f"is {found}, expected what `annotext calibrate` writes")
-    if document["format"] != FORMAT:
-        raise InputError.single(path, "format", f"is {document['format']!r:.60}, expected {FORMAT}", "calibrate again")
-    problems = [Problem(str(path), key, "unknown key") for key in document if key not in _OWN_KEYS]
-    problems += [Problem(str(path), key, "missing") for key in _OWN_KEYS if key not in document]
+    body = body_of(document, FORMAT, path, "`annotext calibrate` writes one: calibrate again")
+    model = read_as(_Body, body, path, finite=False).model
+    problems: list[Problem] = []
 
     def report(pointer: str, problem: str) -> None:
         problems.append(Problem(str(path), pointer, problem))
 
-    model = from_json(CalibrationModel, document.get("model"), "model", report) if "model" in document else None
-    if model is not None:
-        _check_hashes(model, report)
-        _check_finite(model, report)
-    if problems or model is None:
+    _check_hashes(model, report)
+    _check_finite(model, report)
+    if problems:
         raise InputError(problems)
     return Calibration(path, sha256, model)
 

@@ -12,9 +12,9 @@ from annotext.cli.predict import (
     DETECTIONS_HELP,
     MIN_DETECTION_HELP,
     MIN_POINTS_HELP,
-    PASSES_HELP,
+    TTA_HELP,
     UNLABELLED_HELP,
-    parse_passes,
+    parse_tta,
     unlabelled_options,
 )
 
@@ -50,7 +50,7 @@ def extend(
     policy: Annotated[Path | None, typer.Option("--policy", help=POLICY_HELP, readable=False)] = None,
     target_error: Annotated[list[str] | None, typer.Option("--target-error", help=TARGET_ERROR_HELP)] = None,
     min_score: Annotated[float | None, typer.Option("--min-score", help=MIN_SCORE_HELP)] = None,
-    passes: Annotated[str | None, typer.Option("--passes", help=PASSES_HELP)] = None,
+    tta: Annotated[str | None, typer.Option("--tta", "--passes", help=TTA_HELP)] = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help=UNLABELLED_HELP)] = False,
     detections: Annotated[Path | None, typer.Option("--detections", help=DETECTIONS_HELP, readable=False)] = None,
     min_detection: Annotated[float | None, typer.Option("--min-detection", help=MIN_DETECTION_HELP)] = None,
@@ -71,7 +71,7 @@ def extend(
     from annotext.workflows.decide import PolicyOptions
     from annotext.workflows.extend import extend as run
 
-    names = parse_passes(passes)
+    names = parse_tta(tta)
     options = unlabelled_options(unlabelled, detections, min_detection, min_points)
     with people_progress("predicting") as progress:
         result = run(
@@ -83,7 +83,7 @@ def extend(
             calibration=calibration,
             policy=PolicyOptions(policy, tuple(target_error or ()), min_score),
             unlabelled=options,
-            passes=names,
+            tta=names,
             report=report,
             skip_bad=skip_bad,
             force=force,

@@ -10,9 +10,10 @@ import typer
 if TYPE_CHECKING:
     from annotext.workflows.unlabelled import UnlabelledOptions
 
-PASSES_HELP = (
-    "Further looks at each person, separated by commas: flip (mirrored; costs one more run), shift (moved a little "
-    "to two sides; costs two). Each tells how far the point then moves, which calibration uses."
+TTA_HELP = (
+    "Test-time augmentations, separated by commas: flip (the crop mirrored; costs one more run), shift (the crop moved "
+    "a little to two sides; costs two). Each tells how far the point then moves, which calibration uses. --passes is "
+    "the option's old name."
 )
 UNLABELLED_HELP = (
     "Also label people with a box and no keypoints whole; never crowds. Such points are marked: they are no labels. "
@@ -40,7 +41,7 @@ def predict(
         ),
     ],
     output: Annotated[Path, typer.Option("--out", "-o", help="The parquet file to write.", readable=False)],
-    passes: Annotated[str | None, typer.Option("--passes", help=PASSES_HELP)] = None,
+    tta: Annotated[str | None, typer.Option("--tta", "--passes", help=TTA_HELP)] = None,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Also people with a box and no labelled keypoint; never crowds.")
     ] = False,
@@ -58,7 +59,7 @@ def predict(
     from annotext.cli.progress import people_progress
     from annotext.workflows.predict import predict as run
 
-    names = parse_passes(passes)
+    names = parse_tta(tta)
     options = unlabelled_options(unlabelled, detections, min_detection)
     with people_progress("predicting") as progress:
         result = run(
@@ -66,7 +67,7 @@ def predict(
             images,
             predictor,
             output,
-            passes=names,
+            tta=names,
             unlabelled=options,
             skip_bad=skip_bad,
             force=force,
@@ -93,12 +94,12 @@ def unlabelled_options(
     return UnlabelledOptions(detections, **{k: v for k, v in said.items() if v is not None})  # type: ignore[arg-type]
 
 
-def parse_passes(text: str | None) -> tuple[str, ...]:
+def parse_tta(text: str | None) -> tuple[str, ...]:
     """`flip,shift` as names; raises typer.BadParameter for a name that is none."""
-    from annotext.predictors.tta import PASSES
+    from annotext.predictors.tta import AUGMENTATIONS
 
     names = tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
     for name in names:
-        if name not in PASSES:
-            raise typer.BadParameter(f"there is no pass {name!r}, only {', '.join(PASSES)}")
+        if name not in AUGMENTATIONS:
+            raise typer.BadParameter(f"there is no augmentation {name!r}, only {', '.join(AUGMENTATIONS)}")
     return names

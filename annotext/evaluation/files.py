@@ -14,20 +14,24 @@ where there is nothing to say. Keys not named here are left alone: a later annot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from annotext.core.errors import InputError, Problem
-from annotext.evaluation.average_precision import FIGURES
-from annotext.formats.files.jsonio import kind_of, read_json
+from annotext.formats.files.jsonio import read_json
+from annotext.formats.files.typed import At, body_of, demand, read_as, within
 
 FILE = "evaluation.json"
 FORMAT = "annotext-evaluation/1"
-OKS_FIGURES = ("mean", *FIGURES)
-SHARES = ("pckh@0.5", "pckh@0.1", "pck@0.2")
+OksFigure = Literal["mean", "AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]
+OKS_FIGURES: tuple[OksFigure, ...] = get_args(OksFigure)
+Share = Literal["pckh@0.5", "pckh@0.1", "pck@0.2"]
+SHARES: tuple[Share, ...] = get_args(Share)
 
+Count = Annotated[int, within(0, math.inf)]
+Percent = Annotated[float | None, within(0, 100)]
 Values = Mapping[str, float | None]
 
 
@@ -38,10 +42,17 @@ class Figures:
 
     keypoints: tuple[str, ...]
     missing: tuple[str, ...]
-    people: int
-    sigmas: str
-    oks: Values | None
-    shares: Mapping[str, Values | None]
+    people: Count
+    oks: Mapping[OksFigure, Annotated[float | None, within(0, 1)]] | None
+    shares: Annotated[Mapping[Share, Mapping[str, Percent] | None], At("")]
+    sigmas: Annotated[str, At("oks.sigmas")] = ""
+
+    def __post_init__(self) -> None:
+        _known("missing", self.missing, self.keypoints)
+        for name, values in self.shares.items():
+            if values is not None:
+                demand("mean" in values, name, "has no mean")
+                _known(name, values, ("mean", *self.keypoints))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -62,11 +73,11 @@ class EvaluatedSet:
     skeleton: str
     annotations: str
     sha256: str
-    people: int
+    people: Count
     metric: str
-    value: float | None
-    all: Figures
-    shared: Figures | None
+    value: Percent
+    all: Annotated[Figures, At("figures.all")]
+    shared: Annotated[Figures | None, At("figures.shared")]
 
     def to_dict(self) -> dict[str, Any]:
         names = ("name", "skeleton", "annotations", "sha256", "people", "metric", "value")
@@ -83,7 +94,7 @@ class TrainedOn:
 
     name: str
     skeleton: str
-    labels: bool
+    labels: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         named = {"name": self.name, "skeleton": self.skeleton}
@@ -95,11 +106,17 @@ class Evaluation:
     """The whole file."""
 
     student_sha256: str
-    step: int
+    step: Count
     model: str
     data: tuple[TrainedOn, ...]
     teachers: tuple[str, ...]
     sets: tuple[EvaluatedSet, ...]
+
+    def __post_init__(self) -> None:
+        demand(bool(self.data), "data", "is empty")
+        names = [s.name for s in self.sets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        demand(not twice, "sets", f"two sets are called {', '.join(twice)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The document of the file."""
@@ -114,155 +131,12 @@ class Evaluation:
         }
 
 
+def _known(place: str, names: Iterable[str], keypoints: tuple[str, ...]) -> None:
+    unknown = [name for name in names if name not in keypoints]
+    demand(not unknown, place, f"names {', '.join(unknown)}, which is not among the keypoints")
+
+
 def read_evaluation(path: str | Path) -> Evaluation:
     """Read and check the file. Raises InputError with all its problems."""
-    document, _ = read_json(path)
-    reader = _Reader(str(path))
-    found = reader.evaluation(document)
-    if reader.problems:
-        raise InputError(reader.problems)
-    return found
-
-
-class _Reader:
-    """Reads on after a fault, with a value that fits, so that all faults are found at once."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.problems: list[Problem] = []
-
-    def report(self, pointer: str, problem: str, hint: str = "") -> None:
-        self.problems.append(Problem(self.path, pointer, problem, hint))
-
-    def evaluation(self, document: Any) -> Evaluation:
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            found = document.get("format") if isinstance(document, dict) else kind_of(document)
-            raise InputError.single(self.path, "format", f"is {found!r}, expected {FORMAT!r}")
-        data = [
-            TrainedOn(self.text(d, "name", p), self.text(d, "skeleton", p), self.flag(d, "labels", p))
-            for d, p in self.objects(document, "data", "")
-        ]
-        sets = [self.evaluated(s, p) for s, p in self.objects(document, "sets", "")]
-        if not data:
-            self.report("data", "is empty")
-        names = [s.name for s in sets]
-        for name in sorted({n for n in names if names.count(n) > 1}):
-            self.report("sets", f"two sets are called {name}")
-        return Evaluation(
-            student_sha256=self.text(document, "student_sha256", ""),
-            step=self.count(document, "step", ""),
-            model=self.text(document, "model", ""),
-            data=tuple(data),
-            teachers=self.texts(document, "teachers", ""),
-            sets=tuple(sets),
-        )
-
-    def evaluated(self, document: dict[str, Any], pointer: str) -> EvaluatedSet:
-        figures = self.object(document, "figures", pointer)
-        at = f"{pointer}.figures"
-        shared = figures.get("shared")
-        return EvaluatedSet(
-            name=self.text(document, "name", pointer),
-            skeleton=self.text(document, "skeleton", pointer),
-            annotations=self.text(document, "annotations", pointer),
-            sha256=self.text(document, "sha256", pointer),
-            people=self.count(document, "people", pointer),
-            metric=self.text(document, "metric", pointer),
-            value=self.number(document.get("value"), f"{pointer}.value", 100.0),
-            all=self.figures(self.object(figures, "all", at), f"{at}.all"),
-            shared=None if shared is None else self.figures(self.object(figures, "shared", at), f"{at}.shared"),
-        )
-
-    def figures(self, document: dict[str, Any], pointer: str) -> Figures:
-        keypoints = self.texts(document, "keypoints", pointer)
-        missing = self.texts(document, "missing", pointer)
-        strangers = [k for k in missing if k not in keypoints]
-        if strangers:
-            self.report(f"{pointer}.missing", f"names {', '.join(strangers)}, which is not among the keypoints")
-        oks = None if document.get("oks") is None else self.object(document, "oks", pointer)
-        return Figures(
-            keypoints=keypoints,
-            missing=missing,
-            people=self.count(document, "people", pointer),
-            sigmas="" if not oks else self.text(oks, "sigmas", f"{pointer}.oks"),
-            oks=None if oks is None else self.values(oks, OKS_FIGURES, f"{pointer}.oks", 1.0),
-            shares={
-                name: None
-                if document.get(name) is None
-                else self.share(self.object(document, name, pointer), keypoints, f"{pointer}.{name}")
-                for name in SHARES
-            },
-        )
-
-    def share(self, document: dict[str, Any], keypoints: Sequence[str], pointer: str) -> Values:
-        strangers = [k for k in document if k != "mean" and k not in keypoints]
-        if strangers:
-            self.report(pointer, f"names {', '.join(strangers)}, which is not among the keypoints")
-        return self.values(document, ("mean", *(k for k in keypoints if k in document)), pointer, 100.0)
-
-    def values(self, document: dict[str, Any], names: Sequence[str], pointer: str, most: float) -> Values:
-        absent = [n for n in names if n not in document]
-        if absent:
-            self.report(pointer, f"has no {', '.join(absent)}")
-        return {n: self.number(document.get(n), f"{pointer}.{n}", most) for n in names}
-
-    def number(self, value: Any, pointer: str, most: float) -> float | None:
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self.report(pointer, f"expected a number or null, got {kind_of(value)}")
-            return None
-        if not 0 <= value <= most:
-            self.report(pointer, f"{value} is outside 0-{most:g}")
-            return None
-        return float(value)
-
-    def object(self, document: dict[str, Any], key: str, pointer: str) -> dict[str, Any]:
-        value = document.get(key)
-        if isinstance(value, dict):
-            return value
-        self.expected("an object", document, key, pointer)
-        return {}
-
-    def objects(self, document: dict[str, Any], key: str, pointer: str) -> list[tuple[dict[str, Any], str]]:
-        value = document.get(key)
-        at = self.place(pointer, key)
-        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-            self.expected("a list of objects", document, key, pointer)
-            return []
-        return [(v, f"{at}[{i}]") for i, v in enumerate(value)]
-
-    def text(self, document: dict[str, Any], key: str, pointer: str) -> str:
-        value = document.get(key)
-        if isinstance(value, str) and value:
-            return value
-        self.expected("a text", document, key, pointer)
-        return ""
-
-    def texts(self, document: dict[str, Any], key: str, pointer: str) -> tuple[str, ...]:
-        value = document.get(key)
-        if isinstance(value, list) and all(isinstance(v, str) for v in value):
-            return tuple(value)
-        self.expected("a list of texts", document, key, pointer)
-        return ()
-
-    def count(self, document: dict[str, Any], key: str, pointer: str) -> int:
-        value = document.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-        self.expected("a whole number, 0 or more", document, key, pointer)
-        return 0
-
-    def flag(self, document: dict[str, Any], key: str, pointer: str) -> bool:
-        value = document.get(key, True)
-        if isinstance(value, bool):
-            return value
-        self.expected("true or false", document, key, pointer)
-        return True
-
-    def expected(self, what: str, document: dict[str, Any], key: str, pointer: str) -> None:
-        found = f"got {kind_of(document[key])}" if key in document else "it is missing"
-        self.report(self.place(pointer, key), f"expected {what}, {found}")
-
-    def place(self, pointer: str, key: str) -> str:
-        return f"{pointer}.{key}" if pointer else key
+    body = body_of(read_json(path)[0], FORMAT, path)
+    return read_as(Evaluation, body, path, ignore_unknown=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from annotext.core.skeletons import COCO17, MPII16
 from annotext.evaluation.files import FILE, EvaluatedSet, Evaluation, Figures, read_evaluation
 from annotext.evaluation.published import INPUT, KINDS, SIZES, UNION
 from annotext.formats.files.skeletons import known_skeletons
+from annotext.formats.files.typed import read_toml
 
 # Two drawings of the same synthetic set differ by a per cent or so in how many people can be trained on.
 _SAME_NUMBER = 0.05
@@ -158,7 +158,8 @@ def _read_run(folder: Path, coco: str | None, mpii: str | None) -> Run:
             f"was written for another student ({evaluation.student_sha256[:12]}...) than {student} ({found[:12]}...)",
             "the run was trained on or its student replaced; its figures are not this student's",
         )
-    recipe = _toml(folder / "recipe.toml")
+    recipe_path = folder / "recipe.toml"
+    recipe = read_toml(recipe_path) if recipe_path.is_file() else None
     data = _json(folder / "data.json")
     return Run(
         path=str(folder),
@@ -182,15 +183,6 @@ def _stands_for(
         hint = f"{option} NAME says which of them the tables show"
         raise InputError.single(path, "sets", f"has several sets of {skeleton}: {names}", hint)
     return fitting[0] if fitting else None
-
-
-def _toml(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError.single(path, "", f"cannot be read as TOML: {error}") from None
 
 
 def _json(path: Path) -> dict[str, Any]:

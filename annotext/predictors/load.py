@@ -30,8 +30,9 @@ def load_predictor(
     return OnnxPredictor(read_card(card_path), card_path, threads=threads, skeletons=skeletons)
 
 
-def find_card(path: Path) -> Path:
+def find_card(path: str | Path) -> Path:
     """The card that describes the predictor at `path` (see `load_predictor`). Raises InputError."""
+    path = Path(path)
     if path.is_dir():
         card = path / "card.json"
         if not card.is_file():

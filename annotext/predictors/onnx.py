@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotext.core import simcc
 from annotext.core.errors import InputError, Problem
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import BUILT_IN
-from annotext.predictors.card import Card, HeatmapOutput, SimccOutput
-from annotext.predictors.outputs.heatmap import decode_heatmaps
-from annotext.predictors.predictor import CropPoints
+from annotext.predictors.card import Card
+from annotext.predictors.outputs.base import CropPoints, Output
 
 
 class OnnxPredictor:
@@ -33,6 +31,7 @@ class OnnxPredictor:
         there, is not the one the card was written for (sha256), cannot be loaded, or does not fit its card.
         """
         self._card = card
+        self._output: Output = card.output
         try:
             self._skeleton = card.skeleton(skeletons)
         except ValueError as error:
@@ -62,11 +61,8 @@ class OnnxPredictor:
         return self._skeleton
 
     def __call__(self, crops: NDArray[np.uint8]) -> CropPoints:
-        """(N, height, width, 3) uint8 BGR crops -> their keypoints. See `decode_heatmaps` and `decode_simcc`."""
-        outputs = self.raw(self.tensor(crops))
-        if isinstance(self._card.output, HeatmapOutput):
-            return decode_heatmaps(outputs[0], self._card.output)
-        return decode_simcc(outputs[0], outputs[1], self._card.output)
+        """(N, height, width, 3) uint8 BGR crops -> their keypoints, as the card's output kind decodes them."""
+        return self._output.decode(self.raw(self.tensor(crops)), self._card.input.wh)
 
     def tensor(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, height, width, 3) uint8 BGR crops -> the model's float32 input in its layout."""
@@ -82,8 +78,7 @@ class OnnxPredictor:
 
     def raw(self, tensor: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The card's output tensors for N inputs, float32."""
-        output = self._card.output
-        names = [output.name] if isinstance(output, HeatmapOutput) else list(output.names)
+        names = list(self._output.names)
         size = self._batch or len(tensor)
         chunks: list[list[NDArray[np.float32]]] = []
         for start in range(0, len(tensor), size):
@@ -94,33 +89,6 @@ class OnnxPredictor:
             found: Any = self._session.run(names, {self._card.input.name: part})
             chunks.append([np.asarray(f, dtype=np.float32)[: size - missing] for f in found])
         return [np.concatenate([chunk[i] for chunk in chunks]) for i in range(len(names))] if chunks[1:] else chunks[0]
-
-
-def decode_simcc(x_logits: NDArray[np.float32], y_logits: NDArray[np.float32], output: SimccOutput) -> CropPoints:
-    """(N, K, Bx) and (N, K, By) float32 raw logits -> crop pixels, score (`core.simcc.decode`) and features.
-
-    Features: `peak`, the smaller of the two highest raw logits (MMPose's score); `entropy`, mean of both axes, 0 sharp
-    to 1 flat; `second`, the highest probability beyond twice the score's radius relative to the peak, the larger axis.
-    """
-    x, y = simcc.softmax(x_logits, output.beta), simcc.softmax(y_logits, output.beta)
-    xy, score = simcc.decode(x, y, split_ratio=output.split_ratio, sigma=output.sigma)
-    radius = [2 * simcc.SCORE_RADIUS_SIGMAS * sigma * output.split_ratio for sigma in output.sigma]
-    return CropPoints(
-        xy=xy,
-        score=score,
-        features={
-            "peak": np.minimum(x_logits.max(axis=-1), y_logits.max(axis=-1)).astype(np.float32),
-            "entropy": ((simcc.entropy(x) + simcc.entropy(y)) / 2).astype(np.float32),
-            "second": np.maximum(_second(x, radius[0]), _second(y, radius[1])),
-        },
-    )
-
-
-def _second(distribution: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
-    """(..., B) -> (...,) float32 in [0, 1]: the highest value more than `radius` bins from the peak, over the peak."""
-    top = distribution.argmax(axis=-1)[..., None]
-    away = np.abs(np.arange(distribution.shape[-1]) - top) > radius
-    return (np.where(away, distribution, 0.0).max(axis=-1) / distribution.max(axis=-1)).astype(np.float32)
 
 
 def usable_cores() -> int:
@@ -181,14 +149,8 @@ def _check_fit(session: Any, card: Card, path: Path) -> int | None:
         elif isinstance(shape[0], int):
             batch = shape[0]
     outputs = {o.name: o for o in session.get_outputs()}
-    k = len(card.keypoints)
-    output = card.output
-    if isinstance(output, HeatmapOutput):
-        expected = {output.name: (None, k, None, None)}
-    else:
-        bins = [round(side * output.split_ratio) for side in card.input.wh]
-        expected = {name: (None, k, b) for name, b in zip(output.names, bins, strict=True)}
-    for name, shape in expected.items():
+    expected = card.output.shapes(len(card.keypoints), card.input.wh)
+    for name, shape in zip(card.output.names, expected, strict=True):
         if name not in outputs:
             problem("output", f"the model has no output {name!r}, it has {', '.join(outputs)}")
         elif not _fits(outputs[name].shape, shape):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -12,18 +10,7 @@ from numpy.typing import NDArray
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.skeleton import Skeleton
 from annotext.predictors.card import Card
-
-
-@dataclass(frozen=True)
-class CropPoints:
-    """Keypoints of N crops.
-
-    xy: (N, K, 2) float64, crop pixels, finite. score: (N, K) float32 in [0, 1]. features: (N, K) float32 by name.
-    """
-
-    xy: NDArray[np.float64]
-    score: NDArray[np.float32]
-    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+from annotext.predictors.outputs.base import CropPoints
 
 
 class Predictor(Protocol):

@@ -1,4 +1,4 @@
-"""A predictor asked again about the same person, mirrored and a little moved: a point that is sure of itself stays.
+"""Test-time augmentation: the model runs again on the mirrored and the moved crop; a certain point stays where it is.
 
 N crops, K keypoints.
 """
@@ -13,30 +13,32 @@ from numpy.typing import NDArray
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.skeleton import Skeleton
 from annotext.predictors.card import Card
-from annotext.predictors.predictor import CropPoints, Predictor
+from annotext.predictors.outputs.base import CropPoints
+from annotext.predictors.predictor import Predictor
 
-# How far the second look is moved to either side, as a share of the crop's width and height: more than a bin or a
+# How far the crop is moved to either side, as a share of the crop's width and height: more than a bin or a
 # heatmap's cell (an eighth of 64), far less than a limb.
 SHIFT = 1 / 32
 FLIP, SHIFTED = "flip", "shift"
-# What may be asked for, by the names of the features it gives, and how often the predictor then runs again.
-PASSES = {FLIP: 1, SHIFTED: 2}
+# The augmentations by the names of their features, and how often the model then runs again.
+AUGMENTATIONS = {FLIP: 1, SHIFTED: 2}
 
 
 class AugmentedPredictor:
-    """A `Predictor` that adds the features `flip` and `shift`; points, scores and other features are the first look's.
+    """A `Predictor` that adds the features `flip` and `shift`; points, scores and other features stay those of
+    the crop as it is.
 
     `flip`: how far the point is from where the mirrored crop puts it. `shift`: the farther of the two places where
     crops moved by `SHIFT` to the lower right and to the upper left put it. Both as a share of the crop's longer side.
     A predictor that errs to one side whatever it sees has twice that error in every `flip`, and none of it in `shift`.
     """
 
-    def __init__(self, predictor: Predictor, passes: Collection[str] = tuple(PASSES)) -> None:
-        """passes: of `PASSES`, in any order; raises ValueError for another name."""
-        unknown = [p for p in passes if p not in PASSES]
+    def __init__(self, predictor: Predictor, augmentations: Collection[str] = tuple(AUGMENTATIONS)) -> None:
+        """augmentations: of `AUGMENTATIONS`, in any order; raises ValueError for another name."""
+        unknown = [name for name in augmentations if name not in AUGMENTATIONS]
         if unknown:
-            raise ValueError(f"there is no pass {', '.join(unknown)}, only {', '.join(PASSES)}")
-        self._predictor, self._passes = predictor, frozenset(passes)
+            raise ValueError(f"there is no augmentation {', '.join(unknown)}, only {', '.join(AUGMENTATIONS)}")
+        self._predictor, self._augmentations = predictor, frozenset(augmentations)
         self._partner = _partners(predictor.skeleton)
 
     @property
@@ -55,13 +57,13 @@ class AugmentedPredictor:
         return self._predictor.skeleton
 
     def __call__(self, crops: NDArray[np.uint8]) -> CropPoints:
-        """(N, height, width, 3) uint8 BGR crops -> their keypoints, with the features of the further passes."""
+        """(N, height, width, 3) uint8 BGR crops -> their keypoints, with the features of the augmentations."""
         first = self._predictor(crops)
         features = dict(first.features)
         longer = max(crops.shape[1:3])
-        if FLIP in self._passes:
+        if FLIP in self._augmentations:
             features[FLIP] = _share(self._mirrored(crops), first.xy, longer)
-        if SHIFTED in self._passes:
+        if SHIFTED in self._augmentations:
             features[SHIFTED] = np.maximum(*(_share(self._moved(crops, s), first.xy, longer) for s in (1, -1)))
         return CropPoints(first.xy, first.score, features)
 

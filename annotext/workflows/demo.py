@@ -25,7 +25,7 @@ from annotext.evaluation.report import TORSO_THRESHOLD, EvaluationReport, Keypoi
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.jsonio import read_json, write_json
 from annotext.formats.files.predictions import read_predictions
-from annotext.predictors.tta import PASSES
+from annotext.predictors.tta import AUGMENTATIONS
 from annotext.render.page import Picture, Section, Table, to_html, to_markdown
 from annotext.workflows.calibrate import PICTURE, calibrate
 from annotext.workflows.decide import decide
@@ -232,7 +232,7 @@ def run_demo(
     for name in names:
         with step("predicting") as advance:
             images = val_dir / name / "images"
-            done = predict(files[name], images, [out / "run"], said[name], passes=tuple(PASSES), progress=advance)
+            done = predict(files[name], images, [out / "run"], said[name], tta=tuple(AUGMENTATIONS), progress=advance)
         console.print(done.summary(), highlight=False, soft_wrap=True)
 
     console.rule("4/7  Calibrating on what each set labels and the other lacks", align="left")

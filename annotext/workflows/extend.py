@@ -35,7 +35,7 @@ def extend(
     calibration: AnyPath | None = None,
     policy: PolicyOptions | None = None,
     unlabelled: UnlabelledOptions | None = None,
-    passes: Collection[str] = (),
+    tta: Collection[str] = (),
     report: AnyPath | None = None,
     skip_bad: bool = False,
     force: bool = False,
@@ -50,7 +50,7 @@ def extend(
     calibration: calibration.json, or the run that holds it; without it the one beside a predictor, if it is of it.
     policy: what the command line says; the rest comes from the recipe of the first predictor that is a run.
     unlabelled: also label people without labels whole, and people that a detector found.
-    passes: further looks at each person, which give features (see `predict_people`).
+    tta: test-time augmentations, which give features (see `predict_people`).
     report: where to write the report as JSON. skip_bad: leave out faulty records and images, and list them.
     progress: called with (people done, people in all).
 
@@ -88,7 +88,7 @@ def extend(
             file,
             images,
             loaded,
-            passes=passes,
+            tta=tta,
             unlabelled=whole is not None,
             detections=detections,
             on_bad=on_bad,
@@ -97,8 +97,8 @@ def extend(
         seconds = time.perf_counter() - started
     else:
         assert predictions is not None
-        if passes:
-            raise AnnotextError("further passes look at images: give --predictor too")
+        if tta:
+            raise AnnotextError("test-time augmentation (--tta) needs images: give --predictor too")
         check_same_file(file, predictions)
         if whole is not None:
             whole.check_predictions(predictions)

@@ -242,7 +242,7 @@ def _absent_notes(trusted: CalibratedPoints | None) -> list[str]:
     if not names:
         return []
     passes = ",".join(n for n in names if n in ("flip", "shift"))
-    hint = f"; predict with --passes {passes}" if passes else ""
+    hint = f"; predict with --tta {passes}" if passes else ""
     return [
         f"the calibration of {', '.join(absent)} weighs {', '.join(names)}, of which nothing is known here: its "
         f"promises may not hold{hint}"

@@ -25,7 +25,7 @@ from annotext.formats.files.predictions import write_predictions
 from annotext.predictors.load import load_predictor
 from annotext.predictors.pipeline import predict as ask
 from annotext.predictors.predictor import Predictor
-from annotext.predictors.tta import PASSES, AugmentedPredictor
+from annotext.predictors.tta import AUGMENTATIONS, AugmentedPredictor
 from annotext.workflows.skipped import skipped_lines
 from annotext.workflows.unlabelled import UnlabelledOptions
 
@@ -50,7 +50,7 @@ class PredictReport:
     skeleton: str
     people: Mapping[str, int]
     images: int
-    passes: tuple[str, ...]
+    tta: tuple[str, ...]
     predictors: tuple[Mapping[str, Any], ...]
     skipped: tuple[Problem, ...]
     seconds: float
@@ -64,7 +64,7 @@ class PredictReport:
             "skeleton": self.skeleton,
             "people": dict(self.people),
             "images": self.images,
-            "passes": list(self.passes),
+            "passes": list(self.tta),
             "predictors": [dict(p) for p in self.predictors],
             "skipped": [p.to_dict() for p in self.skipped],
         }
@@ -83,8 +83,8 @@ class PredictReport:
         for p in self.predictors:
             lines.append(f"  {escape(p['name'])} ({p['source']}, sha256 {p['sha256'][:12]}): {p['people']} people")
             lines.append(f"    {len(p['keypoints'])} keypoints, each with score, {', '.join(p['features'])}")
-        again = sum(PASSES[p] for p in self.passes)
-        looks = f", each looked at {1 + again} times ({', '.join(self.passes)})" if again else ""
+        again = sum(AUGMENTATIONS[name] for name in self.tta)
+        looks = f", each looked at {1 + again} times ({', '.join(self.tta)})" if again else ""
         lines.append(
             f"  in {self.seconds:.1f} s: {people['asked'] / max(self.seconds, 1e-9):.1f} people/s by "
             f"{len(self.predictors)} predictor{'s' if len(self.predictors) > 1 else ''}{looks}"
@@ -101,7 +101,7 @@ def predict(
     predictors: AnyPredictor | Sequence[AnyPredictor],
     output: AnyPath,
     *,
-    passes: Collection[str] = (),
+    tta: Collection[str] = (),
     unlabelled: UnlabelledOptions | None = None,
     skip_bad: bool = False,
     force: bool = False,
@@ -135,7 +135,7 @@ def predict(
         file,
         images,
         predictors,
-        passes=passes,
+        tta=tta,
         unlabelled=unlabelled is not None,
         detections=detections,
         on_bad=skipped.append if skip_bad else None,
@@ -164,7 +164,7 @@ def predict(
             "crowd": int(file.poses.crowd.sum()),
         },
         images=len(np.unique(np.concatenate(used))),
-        passes=tuple(p for p in PASSES if p in passes),
+        tta=tuple(name for name in AUGMENTATIONS if name in tta),
         predictors=tuple(_said_by(p) for p in said),
         skipped=tuple(skipped),
         seconds=seconds,
@@ -176,7 +176,7 @@ def predict_people(
     images: Path,
     predictors: Sequence[Path | Predictor],
     *,
-    passes: Collection[str] = (),
+    tta: Collection[str] = (),
     unlabelled: bool = False,
     detections: Detections | None = None,
     on_bad: Callable[[Problem], None] | None = None,
@@ -184,15 +184,16 @@ def predict_people(
 ) -> list[Predictions]:
     """What each of `predictors` says about the people of `file`, from their boxes; labels are not looked at.
 
-    predictors: paths (see `load_predictor`) or loaded ones. passes: further looks, of `PASSES`; each gives a feature.
+    predictors: paths (see `load_predictor`) or loaded ones. tta: of `AUGMENTATIONS`; each gives a feature.
     unlabelled: also people without a labelled keypoint; crowds never. detections: also these people.
     on_bad, progress: see `pipeline.predict`.
-    Raises AnnotextError without predictors, for two of one name or an unknown pass, InputError for what cannot be read.
+    Raises AnnotextError without predictors, for two of one name or an unknown augmentation, InputError for what cannot
+    be read.
     """
     people = file.poses.take(people_to_ask(file.poses, unlabelled=unlabelled))
     if detections is not None:
         people = joined(people, detections.people)
-    return ask(load_predictors(predictors, passes), people, images, on_bad=on_bad, progress=progress)
+    return ask(load_predictors(predictors, tta), people, images, on_bad=on_bad, progress=progress)
 
 
 def predictors_of(given: AnyPredictor | Sequence[AnyPredictor]) -> list[Path | Predictor]:
@@ -206,18 +207,18 @@ def people_to_ask(poses: Poses, *, unlabelled: bool) -> NDArray[np.bool_]:
     return ~poses.crowd if unlabelled else gains_keypoints(poses)
 
 
-def load_predictors(predictors: Sequence[Path | Predictor], passes: Collection[str] = ()) -> list[Predictor]:
-    """All of them ready to run, with these further passes. Raises what `predict_people` says."""
+def load_predictors(predictors: Sequence[Path | Predictor], tta: Collection[str] = ()) -> list[Predictor]:
+    """All of them ready to run, with these test-time augmentations. Raises what `predict_people` says."""
     if not predictors:
         raise AnnotextError("there is nothing to predict with: give --predictor")
-    unknown = [p for p in passes if p not in PASSES]
+    unknown = [name for name in tta if name not in AUGMENTATIONS]
     if unknown:
-        raise AnnotextError(f"there is no pass {', '.join(unknown)}, only {', '.join(PASSES)}")
+        raise AnnotextError(f"there is no augmentation {', '.join(unknown)}, only {', '.join(AUGMENTATIONS)}")
     loaded = [load_predictor(p) if isinstance(p, Path) else p for p in predictors]
     twice = [name for name, n in Counter(p.identity.name for p in loaded).items() if n > 1]
     if twice:
         raise AnnotextError(f"two predictors are named {', '.join(twice)}: give each card its own name")
-    return [AugmentedPredictor(p, passes) for p in loaded] if passes else loaded
+    return [AugmentedPredictor(p, tta) for p in loaded] if tta else loaded
 
 
 def _said_by(said: Predictions) -> dict[str, Any]:

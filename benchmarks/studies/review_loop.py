@@ -106,7 +106,7 @@ class Loop:
         """The domain's file, decided by a calibration on the other domain's labels."""
         extended, calibration = self.out / "extended.json", self.out / "calibration.json"
         if not extended.is_file():
-            passes = ("--passes", "flip,shift")
+            passes = ("--tta", "flip,shift")
             there = self.parquet(self.run, self.people, OTHER[self.domain], "truth", *passes)
             here = self.parquet(self.run, self.people, self.domain, "said", *passes)
             truth = self.people / OTHER[self.domain] / "annotations.json"

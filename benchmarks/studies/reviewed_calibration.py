@@ -27,7 +27,7 @@ from annotext.formats.files.jsonio import write_json
 # Random orders: how much depends on who happens to be reviewed.
 ORDERS = 3
 ROUNDS = 400
-PASSES = ("--passes", "flip,shift")
+PASSES = ("--tta", "flip,shift")
 console = Console(width=150)
 
 

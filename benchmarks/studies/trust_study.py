@@ -214,7 +214,7 @@ def synthetic(given: argparse.Namespace) -> None:
     for name in ("coco", "mpii"):
         parquet = people / f"{name}.parquet"
         if not parquet.is_file():
-            of = ("--images", people / name / "images", "--predictor", given.run, "--passes", "flip,shift")
+            of = ("--images", people / name / "images", "--predictor", given.run, "--tta", "flip,shift")
             command("predict", people / name / "annotations.json", *of, "-o", parquet)
         files[name] = (people / name / "annotations.json", parquet)
     kept: dict[str, dict[str, list[float]]] = {}
@@ -273,7 +273,7 @@ def real(given: argparse.Namespace) -> None:
         annotations = coco / "annotations" / f"person_keypoints_{name}2017_subset.json"
         parquet = out / f"{name}.parquet"
         if not parquet.is_file():
-            of = ("--images", coco / "images" / f"{name}2017", "--predictor", card, "--passes", "flip,shift")
+            of = ("--images", coco / "images" / f"{name}2017", "--predictor", card, "--tta", "flip,shift")
             command("predict", annotations, *of, "-o", parquet)
         sets[name] = aligned(annotations, parquet)
     (poses, said), (val, val_said) = sets["train"], sets["val"]

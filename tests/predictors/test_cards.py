@@ -13,7 +13,8 @@ from dots import CARD
 from annotext.core.additions import Source
 from annotext.core.errors import InputError
 from annotext.core.skeletons import COCO17, MPII16
-from annotext.predictors.card import SimccOutput, card_from_dict, read_card, write_card
+from annotext.predictors.card import card_from_dict, read_card, write_card
+from annotext.predictors.outputs import SimccOutput
 
 SIMCC = replace(CARD, output=SimccOutput(("simcc_x", "simcc_y"), 2.0, 10.0, (2.45, 2.83)), role="student")
 HERE = Path("card.json")

@@ -15,9 +15,9 @@ pytest.importorskip("onnx")
 from dots import CARD, KEYPOINTS, picture, write_dot_model
 
 from annotext.core.errors import InputError
-from annotext.predictors.card import HeatmapOutput, read_card, write_card
+from annotext.predictors.card import read_card, write_card
 from annotext.predictors.load import load_predictor
-from annotext.predictors.outputs.heatmap import decode_heatmaps
+from annotext.predictors.outputs import HeatmapOutput
 
 DOTS = np.array([[[20.3, 30.6], [50.0, 64.2], [70.8, 100.5]], [[33.1, 90.4], [61.7, 20.2], [12.5, 50.9]]])
 CROPS = np.stack([picture(person[None], 96, 128) for person in DOTS])
@@ -77,7 +77,7 @@ def test_a_model_with_a_fixed_batch_says_the_same(kind: str, tmp_path: Path) -> 
 
 
 def test_an_empty_heatmap_is_a_point_with_score_0_and_full_entropy() -> None:
-    points = decode_heatmaps(np.zeros((1, 2, 8, 6), dtype=np.float32), HeatmapOutput("h", 4, 0, 0))
+    points = HeatmapOutput("h", 4).decode([np.zeros((1, 2, 8, 6), dtype=np.float32)], (24, 32))
     assert np.isfinite(points.xy).all()
     assert (points.score == 0).all()
     assert points.features["entropy"] == pytest.approx(1.0)
@@ -87,14 +87,14 @@ def test_smoothing_moves_the_peak_from_a_lone_cell_to_the_wide_one() -> None:
     maps = np.zeros((1, 1, 20, 20), dtype=np.float32)
     maps[0, 0, 3, 3] = 1.0
     maps[0, 0, 12:15, 12:15] = 0.9
-    sharp = decode_heatmaps(maps, HeatmapOutput("h", 1, 0, 0)).xy[0, 0]
-    smooth = decode_heatmaps(maps, HeatmapOutput("h", 1, 0, 1.0)).xy[0, 0]
+    sharp = HeatmapOutput("h", 1).decode([maps], (20, 20)).xy[0, 0]
+    smooth = HeatmapOutput("h", 1, smooth_sigma=1.0).decode([maps], (20, 20)).xy[0, 0]
     assert sharp == pytest.approx([3, 3], abs=0.01)
     assert smooth == pytest.approx([13, 13], abs=0.01)
 
 
 def test_a_heatmap_above_1_scores_1_and_keeps_its_peak_as_feature() -> None:
-    points = decode_heatmaps(np.full((1, 1, 4, 4), 7.0, dtype=np.float32), HeatmapOutput("h", 1, 0, 0))
+    points = HeatmapOutput("h", 1).decode([np.full((1, 1, 4, 4), 7.0, dtype=np.float32)], (4, 4))
     assert points.score[0, 0] == 1
     assert points.features["peak"][0, 0] == 7
 

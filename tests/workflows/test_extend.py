@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from annotext.core.additions import Source
 from annotext.core.errors import AnnotextError, InputError
 from annotext.formats.annotations.read import read_annotations
-from annotext.predictors.predictor import CropPoints
+from annotext.predictors.outputs.base import CropPoints
 from annotext.workflows.decide import PolicyOptions
 from annotext.workflows.extend import extend
 from annotext.workflows.strip import strip_file

@@ -59,13 +59,13 @@ def test_people_without_keypoints_are_asked_about_on_request_and_crowds_never(pe
     assert report.people == {"in_file": 7, "asked": 6, "found": 0, "without_keypoints": 0, "crowd": 1}
 
 
-def test_passes_add_their_features_and_change_nothing_else(people: People) -> None:
+def test_augmentations_add_their_features_and_change_nothing_else(people: People) -> None:
     people.predict()
     [plain] = read_predictions(people.output)
-    report = people.predict(passes=["shift", "flip"], force=True)
+    report = people.predict(tta=["shift", "flip"], force=True)
     [said] = read_predictions(people.output)
     assert set(said.features) - set(plain.features) == {"flip", "shift"}
-    assert report.passes == ("flip", "shift")
+    assert report.tta == ("flip", "shift")
     assert "each looked at 4 times (flip, shift)" in report.summary()
     for name, values in {"xy": plain.xy, "score": plain.score}.items():
         assert np.array_equal(getattr(said, name), values)
@@ -80,12 +80,12 @@ def test_what_predict_wrote_extends_as_if_extend_had_predicted(people: People) -
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_extend_takes_passes_only_with_a_predictor(people: People) -> None:
+def test_extend_takes_augmentations_only_with_a_predictor(people: People) -> None:
     output = people.folder / "out.json"
-    extend(people.annotations, people.images, [DotPredictor()], output, predictions=people.output, passes=["flip"])
+    extend(people.annotations, people.images, [DotPredictor()], output, predictions=people.output, tta=["flip"])
     assert "flip" in read_predictions(people.output)[0].features
     with pytest.raises(AnnotextError, match="give --predictor"):
-        extend(people.annotations, None, [], output, predictions=people.output, passes=["flip"], force=True)
+        extend(people.annotations, None, [], output, predictions=people.output, tta=["flip"], force=True)
 
 
 def test_the_file_says_which_annotations_and_predictors_it_comes_from(people: People) -> None:
@@ -96,7 +96,7 @@ def test_the_file_says_which_annotations_and_predictors_it_comes_from(people: Pe
 
 
 def test_the_same_input_gives_the_same_report_and_bytes(people: People) -> None:
-    seen = [(people.predict(passes=["flip"], force=True).to_dict(), people.output.read_bytes()) for _ in range(2)]
+    seen = [(people.predict(tta=["flip"], force=True).to_dict(), people.output.read_bytes()) for _ in range(2)]
     assert seen[0] == seen[1]
 
 
@@ -133,16 +133,16 @@ def test_two_predictors_of_one_name_are_refused(people: People) -> None:
         people.predict(DotPredictor(), DotPredictor())
 
 
-def test_a_pass_nobody_knows_is_refused(people: People) -> None:
-    with pytest.raises(AnnotextError, match="no pass mirror, only flip, shift"):
-        people.predict(passes=["mirror"])
+def test_an_unknown_augmentation_is_refused(people: People) -> None:
+    with pytest.raises(AnnotextError, match="no augmentation mirror, only flip, shift"):
+        people.predict(tta=["mirror"])
 
 
 def test_the_command_writes_the_parquet_and_prints_json(people: People, run_cli: Cli) -> None:
     pytest.importorskip("onnx")
     card = write_dot_model(people.folder / "model")
     arguments = ("predict", people.annotations, "--images", people.images, "--predictor", card, "-o", people.output)
-    done = run_cli(*arguments, "--passes", "flip, shift", "--unlabelled", "--json")
+    done = run_cli(*arguments, "--tta", "flip, shift", "--unlabelled", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["people"]["asked"] == 6

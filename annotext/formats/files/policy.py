@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from annotext.core.errors import InputError, Problem
+from annotext.core.errors import InputError
 from annotext.core.policy import DEFAULT_ASK_FROM, DEFAULT_MIN_SCORE, DEFAULT_TARGET_ERROR, Policy
-from annotext.formats.files.toml_tables import build, demand
+from annotext.formats.files.typed import demand, read_as, read_toml
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class PolicyRecipe:
         return Policy(self.target_error, dict(self.keypoints), self.ask_from, self.write_asked, self.min_score)
 
 
-def read_policy(path: Path) -> PolicyRecipe:
+def read_policy(path: str | Path) -> PolicyRecipe:
     """The `[policy]` table of a TOML file: of a recipe, or of one that holds nothing else.
 
     Raises InputError with all problems of the table, and for a file without one.
@@ -52,25 +51,12 @@ def read_policy(path: Path) -> PolicyRecipe:
     return policy
 
 
-def find_policy(path: Path) -> PolicyRecipe | None:
+def find_policy(path: str | Path) -> PolicyRecipe | None:
     """As `read_policy`, but None for a file without the table, as recipes of earlier versions are."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError.single(path, "", f"cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError.single(path, "", f"is not valid TOML: {error}") from None
-    return parse_policy(document["policy"], str(path)) if "policy" in document else None
+    document = read_toml(path)
+    return parse_policy(document["policy"], path) if "policy" in document else None
 
 
-def parse_policy(table: Any, path: str) -> PolicyRecipe:
+def parse_policy(table: Any, path: str | Path) -> PolicyRecipe:
     """Check a `[policy]` table; `path` names its file in problems. Raises InputError with all problems."""
-    problems: list[Problem] = []
-
-    def report(pointer: str, problem: str, hint: str = "") -> None:
-        problems.append(Problem(path, pointer, problem, hint))
-
-    policy = build(PolicyRecipe, table, "policy", report)
-    if problems:
-        raise InputError(problems)
-    return policy
+    return read_as(PolicyRecipe, table, path, place=lambda pointer: f"policy.{pointer}" if pointer else "policy")

@@ -8,8 +8,6 @@ spelled out, is written into the run directory.
 
 from __future__ import annotations
 
-import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +15,10 @@ from typing import Any, Literal
 
 import tomli_w
 
-from annotext.core.errors import InputError, Problem
+from annotext.core.errors import InputError
+from annotext.formats.files.outputs import writing
 from annotext.formats.files.policy import PolicyRecipe
-from annotext.formats.files.toml_tables import build, demand, plain
+from annotext.formats.files.typed import demand, read_as, read_toml, to_toml
 
 MODELS = ("nano", "rtmpose-t", "rtmpose-s", "rtmpose-m")
 
@@ -387,7 +386,7 @@ def recipe_folders() -> tuple[Path, ...]:
     return tuple(p for p in (package / "_recipes", package.parent / "recipes") if p.is_dir())
 
 
-def find_recipe(name_or_path: str) -> Path:
+def find_recipe(name_or_path: str | Path) -> Path:
     """The file of a recipe: a path, or the name of a shipped one without `.toml`. Raises InputError."""
     path = Path(name_or_path)
     # A folder may well be named like a recipe: `make demo` writes one.
@@ -400,57 +399,45 @@ def find_recipe(name_or_path: str) -> Path:
         for folder in recipe_folders()
         for f in folder.rglob("*.toml")
     }
-    if name_or_path not in shipped:
+    if str(name_or_path) not in shipped:
         raise InputError.single(
             name_or_path,
             "",
             "no recipe of this name",
             f"a path to a .toml file, or one of: {', '.join(sorted(shipped))}",
         )
-    return shipped[name_or_path]
+    return shipped[str(name_or_path)]
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: str | Path) -> Recipe:
     """Read and check a recipe. Raises InputError with all its problems."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError.single(path, "", f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError.single(path, "", f"is not valid TOML: {error}") from None
-    return parse_recipe(document, str(path))
+    return parse_recipe(read_toml(path), path)
 
 
-def parse_recipe(document: Mapping[str, Any], path: str) -> Recipe:
+def parse_recipe(document: Mapping[str, Any], path: str | Path) -> Recipe:
     """Check a parsed recipe; `path` names it in problems. Raises InputError with all problems."""
     document = dict(document)
     if isinstance(document.get("augment"), Mapping) and "final" in document["augment"]:
         document["augment"] = dict(document["augment"])
         document["final"] = document["augment"].pop("final")
-    problems: list[Problem] = []
-
-    def report(pointer: str, problem: str, hint: str = "") -> None:
-        problems.append(
-            Problem(path, "augment.final" + pointer[5:] if pointer.startswith("final") else pointer, problem, hint)
-        )
-
-    recipe = build(Recipe, document, "", report)
-    if problems:
-        raise InputError(problems)
-    return recipe
+    return read_as(
+        Recipe,
+        document,
+        path,
+        place=lambda pointer: pointer.replace("final", "augment.final", 1) if pointer.startswith("final") else pointer,
+    )
 
 
 def recipe_document(recipe: Recipe) -> dict[str, Any]:
     """The recipe as a TOML document with every value spelled out; `parse_recipe` gives it back."""
-    document = plain(recipe)
+    document = to_toml(recipe)
     final = document.pop("final", None)
     if final is not None:
         document["augment"]["final"] = final
     return document
 
 
-def write_recipe(recipe: Recipe, path: Path) -> None:
+def write_recipe(recipe: Recipe, path: str | Path) -> None:
     """Write the resolved recipe; same recipe, same bytes."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(tomli_w.dumps(recipe_document(recipe)).encode())
-    os.replace(temporary, path)
+    with writing(path, force=True) as temporary:
+        temporary.write_bytes(tomli_w.dumps(recipe_document(recipe)).encode())

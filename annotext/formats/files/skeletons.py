@@ -7,17 +7,52 @@ sigmas by name, sigma_source. A `[dataset]` table of facts for people may stand 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from annotext.core.errors import AnnotextError, InputError, Problem
+from annotext.core.errors import AnnotextError, InputError
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import BUILT_IN
+from annotext.formats.files.typed import demand, read_as, read_toml
 
-_TABLE_KEYS = {"name", "keypoints", "synonyms", "edges", "flip_pairs", "sigmas", "sigma_source"}
+
+@dataclass(frozen=True)
+class _Table:
+    """A `[skeleton]` table, under the names its author uses."""
+
+    name: str
+    keypoints: tuple[str, ...]
+    sigmas: Mapping[str, float]
+    sigma_source: str
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    edges: tuple[tuple[str, str], ...] = ()
+    flip_pairs: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for key in ("name", "sigma_source"):
+            demand(getattr(self, key) != "", key, "is empty")
+        demand(all(self.keypoints), "keypoints", "an empty name")
+
+    def skeleton(self) -> Skeleton:
+        """Under canonical names. Raises ValueError as `Skeleton` does."""
+
+        def canonical(name: str) -> str:
+            return self.synonyms.get(name, name)
+
+        def pairs(of: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+            return tuple((canonical(a), canonical(b)) for a, b in of)
+
+        return Skeleton(
+            name=self.name,
+            keypoints=tuple(map(canonical, self.keypoints)),
+            edges=pairs(self.edges),
+            flip_pairs=pairs(self.flip_pairs),
+            sigmas={canonical(k): v for k, v in self.sigmas.items()},
+            sigma_source=self.sigma_source,
+            synonyms=self.synonyms,
+        )
 
 
 @dataclass(frozen=True)
@@ -40,16 +75,7 @@ def descriptions_dir() -> Path:
 def read_description(path: str | Path) -> Description:
     """Read one TOML description. Raises InputError with all problems at once."""
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError.single(path, "", f"cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError.single(path, "", "is not UTF-8 text") from None
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError.single(path, "", f"is not TOML: {error}") from None
+    document = read_toml(path)
     dataset = document.get("dataset", {})
     named = document.get("skeleton")
     if not isinstance(dataset, dict):
@@ -64,7 +90,11 @@ def read_description(path: str | Path) -> Description:
         raise InputError.single(
             path, "skeleton", "missing", "name a built-in skeleton, or give a [skeleton] table; see docs/formats"
         )
-    return Description(path, _skeleton_from_table(path, named), True, dataset)
+    table = read_as(_Table, named, path, place=lambda pointer: f"skeleton.{pointer}" if pointer else "skeleton")
+    try:
+        return Description(path, table.skeleton(), True, dataset)
+    except ValueError as error:
+        raise InputError.single(path, "skeleton", str(error)) from None
 
 
 def read_skeleton(path: str | Path) -> Skeleton:
@@ -127,53 +157,3 @@ def skeleton_from_dict(value: Mapping[str, Any]) -> Skeleton:
         sigma_source=value["sigma_source"],
         synonyms=value["synonyms"],
     )
-
-
-def _skeleton_from_table(path: Path, table: Mapping[str, Any]) -> Skeleton:
-    problems: list[Problem] = []
-
-    def wrong(pointer: str, problem: str, hint: str = "") -> None:
-        problems.append(Problem(str(path), pointer, problem, hint))
-
-    for key in table:
-        if key not in _TABLE_KEYS:
-            wrong(f"skeleton.{key}", "unknown key", f"known: {', '.join(sorted(_TABLE_KEYS))}")
-    for key in ("name", "sigma_source"):
-        if not isinstance(table.get(key), str) or not table[key]:
-            wrong(f"skeleton.{key}", "expected a text")
-    keypoints = table.get("keypoints")
-    if not isinstance(keypoints, list) or not keypoints or not all(isinstance(k, str) and k for k in keypoints):
-        wrong("skeleton.keypoints", "expected a list of names")
-        keypoints = []
-    synonyms = table.get("synonyms", {})
-    if not isinstance(synonyms, dict) or not all(isinstance(v, str) for v in synonyms.values()):
-        wrong("skeleton.synonyms", "expected a table of native = canonical names")
-        synonyms = {}
-    for key in ("edges", "flip_pairs"):
-        pairs = table.get(key, [])
-        if not isinstance(pairs, list) or not all(
-            isinstance(p, list) and len(p) == 2 and all(isinstance(end, str) for end in p) for p in pairs
-        ):
-            wrong(f"skeleton.{key}", "expected a list of pairs of names")
-    sigmas = table.get("sigmas")
-    if not isinstance(sigmas, dict) or not all(type(v) in (int, float) for v in sigmas.values()):
-        wrong("skeleton.sigmas", "expected a table of name = number", "COCO's kpt_oks_sigmas are one choice; say whose")
-    if problems:
-        raise InputError(problems)
-
-    def canonical(name: str) -> str:
-        return synonyms.get(name, name)
-
-    assert isinstance(sigmas, dict)
-    try:
-        return Skeleton(
-            name=table["name"],
-            keypoints=tuple(canonical(k) for k in keypoints),
-            edges=tuple((canonical(a), canonical(b)) for a, b in table.get("edges", [])),
-            flip_pairs=tuple((canonical(a), canonical(b)) for a, b in table.get("flip_pairs", [])),
-            sigmas={canonical(k): v for k, v in sigmas.items()},
-            sigma_source=table["sigma_source"],
-            synonyms=synonyms,
-        )
-    except ValueError as error:
-        raise InputError.single(path, "skeleton", str(error)) from None

@@ -1,1 +1,6 @@
-"""Output kinds of models: their tensors, and how points are decoded from them."""
+"""The output kinds that cards may name."""
+
+from annotext.predictors.outputs.heatmap import HeatmapOutput
+from annotext.predictors.outputs.simcc import SimccOutput
+
+AnyOutput = HeatmapOutput | SimccOutput

@@ -14,24 +14,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import orjson
 
 from annotext.core.errors import InputError, Problem
 from annotext.formats.annotations.read import FORMATS, format_named
-from annotext.formats.annotations.records import is_id, is_number
-from annotext.formats.files.jsonio import kind_of
+from annotext.formats.annotations.records import is_id
+from annotext.formats.files.typed import read_as
 from annotext.formats.overlay.block import XY_DECIMALS
 from annotext.review.decisions.correction import Correction, Point, Verdict
 
 # What the line calls the person, and where its pixels begin.
 _PERSON = {f.identity.key: f.identity.pixel_origin for f in FORMATS}
-_NEEDED = ("id", "image", "keypoint", "decision", "old", "new", "reviewer")
-_OPTIONAL = ("note", "time", "tool", "input_sha256")
-_TEXTS = ("id", "image", "keypoint", "reviewer", *_OPTIONAL)
-_VERDICTS = {v.value: v for v in Verdict}
 _LEAVE_OUT = "--skip-bad leaves it out"
+
+
+def _surrogates(text: str) -> str:
+    return "holds half of a surrogate pair" if any("\ud800" <= c <= "\udfff" for c in text) else ""
+
+
+_Text = Annotated[str, _surrogates]
+_PersonId = Annotated[int, lambda value: "" if is_id(value) else "is no whole number of 64 bits"]
+_Point = tuple[float, float, Literal[0, 1, 2]]
+# What a line and a `Correction` call alike.
+_SAME = ("id", "image", "keypoint", "reviewer", "note", "time", "tool", "input_sha256")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line as it is written."""
+
+    id: _Text
+    image: _Text
+    keypoint: _Text
+    decision: Verdict
+    old: _Point | None
+    new: _Point | None
+    reviewer: _Text
+    note: _Text = ""
+    time: _Text = ""
+    tool: _Text = ""
+    input_sha256: _Text = ""
+    annotation: _PersonId = 0
+    record: _PersonId = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +120,7 @@ def _point_as_json(point: Point | None, offset: float) -> list[float] | None:
     return [round(point.x + offset, XY_DECIMALS) + 0.0, round(point.y + offset, XY_DECIMALS) + 0.0, int(point.v)]
 
 
-def parse_line(line: bytes, path: object = "line", number: int = 1, *, kind: str | None = None) -> Correction:
+def parse_line(line: bytes, path: str | Path = "line", number: int = 1, *, kind: str | None = None) -> Correction:
     """The correction of one line, with or without its newline.
 
     kind: of the file it must be on. Raises InputError, naming `path` and the line's number, with all that is wrong.
@@ -106,19 +132,29 @@ def parse_line(line: bytes, path: object = "line", number: int = 1, *, kind: str
         what = f"is not JSON: {error}" if not isinstance(error, UnicodeDecodeError) else "is not UTF-8 text"
         hint = f"was the program that wrote it stopped in the middle of the line? {_LEAVE_OUT}"
         raise InputError.single(path, place, what, hint) from None
-    if not isinstance(record, dict):
-        raise InputError.single(path, place, f"is {kind_of(record)}, expected an object")
-    faults = _faults(record, kind)
-    if faults:
-        raise InputError(Problem(str(path), place, fault, hint) for fault, hint in faults)
-    person = next(p for p in _PERSON if p in record)
+    people = [p for p in _PERSON if isinstance(record, dict) and p in record]
+    problems: list[Problem] = []
+    if isinstance(record, dict) and len(people) != 1:
+        problems.append(Problem(str(path), place, "expected one of annotation (COCO, Halpe) and record (MPII)"))
+    elif kind is not None and people and people[0] != (identity := format_named(kind).identity).key:
+        problem = f"names its person by {people[0]}, expected {identity.people}"
+        problems.append(Problem(str(path), place, problem, "it is on another file"))
+    read = None
+    try:
+        read = read_as(_Line, record, path, place=lambda pointer: f"{place}: {pointer}" if pointer else place)
+    except InputError as error:
+        problems += error.problems
+    if problems or read is None:
+        raise InputError(problems)
+    offset = _PERSON[people[0]]
+    same = {key: getattr(read, key) for key in _SAME}
     try:
         return Correction(
-            person=record[person],
-            verdict=_VERDICTS[record["decision"]],
-            old=_parse_point(record["old"], _PERSON[person]),
-            new=_parse_point(record["new"], _PERSON[person]),
-            **{key: record.get(key, "") for key in _TEXTS},
+            person=getattr(read, people[0]),
+            verdict=read.decision,
+            old=_parse_point(read.old, offset),
+            new=_parse_point(read.new, offset),
+            **same,
         )
     except ValueError as error:
         raise InputError.single(path, place, str(error)) from None
@@ -141,50 +177,8 @@ def _not_json(literal: str) -> NoReturn:
     raise ValueError(f"{literal} is no number")
 
 
-def _faults(record: dict[str, Any], kind: str | None) -> list[tuple[str, str]]:
-    """What is wrong with the keys and the kinds of their values: (problem, hint) each."""
-    found: list[tuple[str, str]] = []
-    known = (*_NEEDED, *_OPTIONAL, *_PERSON)
-    unknown = [key for key in record if key not in known]
-    if unknown:
-        found.append((f"unknown key {', '.join(unknown)}", f"known are {', '.join(known)}"))
-    missing = [key for key in _NEEDED if key not in record]
-    if missing:
-        found.append((f"lacks {', '.join(missing)}", ""))
-    people = [p for p in _PERSON if p in record]
-    if len(people) != 1:
-        found.append(("expected one of annotation (COCO, Halpe) and record (MPII)", ""))
-    elif not is_id(record[people[0]]):
-        found.append((f"{people[0]} is {record[people[0]]!r:.40}, expected a whole number", ""))
-    elif kind is not None and people[0] != (identity := format_named(kind).identity).key:
-        found.append((f"names its person by {people[0]}, expected {identity.people}", "it is on another file"))
-    for key in _TEXTS:
-        if key in record and not isinstance(record[key], str):
-            found.append((f"{key} is {kind_of(record[key])}, expected a text", ""))
-        elif any("\ud800" <= c <= "\udfff" for c in record.get(key, "")):
-            found.append((f"{key} holds half of a surrogate pair", ""))
-    decision = record.get("decision")
-    if "decision" in record and (not isinstance(decision, str) or decision not in _VERDICTS):
-        found.append((f"decision is {decision!r:.40}, expected one of {', '.join(_VERDICTS)}", ""))
-    for key in ("old", "new"):
-        value = record.get(key)
-        if value is not None and not _is_point(value):
-            found.append((f"{key} must be null or [x, y, v] with v 0, 1 or 2", ""))
-    return found
-
-
-def _is_point(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(is_number(n) and abs(n) < 1e300 for n in value[:2])
-        and type(value[2]) is int
-        and value[2] in (0, 1, 2)
-    )
-
-
-def _parse_point(value: list[Any] | None, offset: float) -> Point | None:
-    return None if value is None else Point(float(value[0]) - offset, float(value[1]) - offset, value[2])
+def _parse_point(value: _Point | None, offset: float) -> Point | None:
+    return None if value is None else Point(value[0] - offset, value[1] - offset, value[2])
 
 
 def read_corrections(

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from annotext.core.errors import InputError, Problem
-from annotext.formats.files.jsonio import kind_of, read_json, write_json
-from annotext.formats.files.typed_json import from_json, to_json
+from annotext.core.errors import InputError
+from annotext.formats.files.jsonio import read_json, write_json
+from annotext.formats.files.typed import body_of, read_as, to_json
 
 FORMAT = "annotext-queue/1"
 
@@ -49,21 +48,8 @@ def read_queue(path: str | Path, *, extended_sha256: str | None = None) -> Queue
 
     Raises InputError for anything else, for a queue of another file, and for a person that is named twice.
     """
-    document, _ = read_json(path)
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        said = document.get("format") if isinstance(document, dict) else None
-        what = kind_of(document) if said is None else f"format {said!r:.40}"
-        hint = "annotext review queue EXTENDED -o FILE makes one"
-        raise InputError.single(path, "", f"is {what}, expected a queue file ({FORMAT})", hint)
-    problems: list[Problem] = []
-
-    def report(pointer: str, problem: str) -> None:
-        problems.append(Problem(str(path), pointer.lstrip("."), problem))
-
-    plain: dict[str, Any] = {k: v for k, v in document.items() if k != "format"}
-    found = from_json(QueueFile, plain, "", report)
-    if problems:
-        raise InputError(problems)
+    body = body_of(read_json(path)[0], FORMAT, path, "annotext review queue EXTENDED -o FILE makes one")
+    found = read_as(QueueFile, body, path)
     if extended_sha256 is not None and found.extended_sha256 != extended_sha256:
         hint = "make the queue anew: annotext review queue EXTENDED -o FILE"
         raise InputError.single(path, "extended_sha256", "is the queue of another extended file", hint)

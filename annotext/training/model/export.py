@@ -10,7 +10,6 @@ import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -21,6 +20,8 @@ from torch import Tensor, nn
 from annotext.core.errors import AnnotextError
 from annotext.core.skeleton import Skeleton
 from annotext.formats.files.recipe import Recipe
+from annotext.predictors.card import Card, CardBox, CardInput
+from annotext.predictors.outputs.simcc import SimccOutput
 from annotext.training.model.student import MEAN, STD, Student
 from annotext.training.run.folder import replacing, write_document
 
@@ -62,37 +63,20 @@ def normalise(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
-def card_document(recipe: Recipe, skeleton: Skeleton, sha256: str, model: str) -> dict[str, Any]:
-    """The card of a run (format: `annotext.predictors.card`)."""
+def student_card(recipe: Recipe, skeleton: Skeleton, sha256: str, model: str) -> Card:
+    """The card of a run's export. sha256, model: of the ONNX file and its name."""
     w, h = recipe.student.input
-    return {
-        "format": "annotext-predictor/1",
-        "name": recipe.name,
-        "role": "student",
-        "model": model,
-        "sha256": sha256,
-        "keypoints": list(skeleton.keypoints),
-        "input": {
-            "name": INPUT_NAME,
-            "width": w,
-            "height": h,
-            "layout": "NCHW",
-            "color": "RGB",
-            "scale": 1.0,
-            "mean": list(MEAN),
-            "std": list(STD),
-        },
-        "box": {"expand": recipe.student.expand, "fit": "context", "fill": [0, 0, 0]},
-        "output": {
-            "kind": "simcc",
-            "names": list(OUTPUT_NAMES),
-            "split_ratio": recipe.split_ratio,
-            "beta": recipe.loss.beta,
-            "sigma": list(recipe.loss.sigma),
-        },
-        "pixel_offset": [0.0, 0.0],
-        "architecture": recipe.student.model,
-    }
+    return Card(
+        name=recipe.name,
+        model=model,
+        sha256=sha256,
+        keypoints=skeleton.keypoints,
+        input=CardInput(INPUT_NAME, w, h, "NCHW", "RGB", 1.0, MEAN, STD),
+        box=CardBox(recipe.student.expand, "context", (0, 0, 0)),
+        output=SimccOutput(OUTPUT_NAMES, recipe.split_ratio, recipe.loss.beta, recipe.loss.sigma),
+        role="student",
+        extra={"architecture": recipe.student.model},
+    )
 
 
 def export_student(
@@ -117,7 +101,7 @@ def export_student(
                 "not exported"
             )
         sha256 = hashlib.sha256(temporary.read_bytes()).hexdigest()
-    write_document(card, card_document(recipe, skeleton, sha256, model.name))
+    write_document(card, student_card(recipe, skeleton, sha256, model.name).to_dict())
     return Export(model, card, sha256, difference, len(compared))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,10 +9,9 @@ from numpy.typing import NDArray
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.skeleton import Skeleton
 from annotext.formats.files.recipe import Recipe
-from annotext.predictors.card import Card, SimccOutput, card_from_dict
-from annotext.predictors.onnx import decode_simcc
-from annotext.predictors.predictor import CropPoints
-from annotext.training.model.export import card_document
+from annotext.predictors.card import Card
+from annotext.predictors.outputs.base import CropPoints
+from annotext.training.model.export import student_card
 from annotext.training.model.student import Student
 
 
@@ -24,7 +21,7 @@ class StudentPredictor:
     def __init__(self, student: Student, recipe: Recipe, skeleton: Skeleton) -> None:
         self.student = student
         # It has no file yet, so nothing to take a hash of.
-        self._card = card_from_dict(card_document(recipe, skeleton, "0" * 64, "student.onnx"), Path("card.json"))
+        self._card = student_card(recipe, skeleton, "0" * 64, "student.onnx")
         self._skeleton = skeleton
 
     @property
@@ -45,9 +42,7 @@ class StudentPredictor:
     @torch.no_grad()
     def __call__(self, crops: NDArray[np.uint8]) -> CropPoints:
         """(N, h, w, 3) uint8 BGR crops -> their keypoints."""
-        output = self._card.output
-        assert isinstance(output, SimccOutput)
         device = next(self.student.parameters()).device
         image = torch.from_numpy(np.ascontiguousarray(crops[..., ::-1])).to(device)
-        x, y = self.student.simcc(self.student.normalise(image), amp=False)
-        return decode_simcc(x.cpu().numpy(), y.cpu().numpy(), output)
+        logits = self.student.simcc(self.student.normalise(image), amp=False)
+        return self._card.output.decode([axis.cpu().numpy() for axis in logits], self._card.input.wh)

@@ -52,7 +52,7 @@ def shipped_configs() -> Path:
     """The folder that holds `configs/` of the installed MMPose."""
     import mmpose
 
-    return Path(mmpose.__file__).parent / ".mim"
+    return Path(mmpose.__path__[0]) / ".mim"
 
 
 def read_config(path: Path) -> dict[str, Any]:

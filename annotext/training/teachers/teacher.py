@@ -2,8 +2,7 @@
 
 A teacher may be a model of MMPose's zoo, an MMPose config with a checkpoint, an annotext run, or any ONNX model with a
 card. Whatever it is, here it becomes a `Teacher`: how it wants its crops, where its bins lie, and a function from crops
-to log-potentials, whose softmax is its distribution over the bins of each axis. Heatmaps become two axes by their
-marginals.
+to log-potentials, whose softmax is its distribution over the bins of each axis.
 
 N people, K keypoints of the teacher, (h, w) its input, Bx and By its bins.
 """
@@ -18,14 +17,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from annotext.core import simcc
 from annotext.core.errors import InputError, Problem
 from annotext.core.skeleton import Skeleton
 from annotext.formats.files.recipe import Recipe, TeacherRecipe, read_recipe
-from annotext.predictors.card import Card, HeatmapOutput, read_card
+from annotext.predictors.card import Card, read_card
 from annotext.predictors.load import find_card, load_predictor
 from annotext.predictors.onnx import OnnxPredictor
 from annotext.training.data.augment import CropRule
@@ -36,16 +33,6 @@ from annotext.training.teachers.zoo import ZOO, load_mmpose
 
 Network = Callable[[Tensor], tuple[Tensor, ...]]
 Kind = Literal["zoo", "mmpose", "run", "onnx"]
-
-# A heatmap's target in cells (HRNet and most others).
-_HEATMAP_SIGMA = 2.0
-
-# What is below this share of a heatmap's peak is the network's noise: over a whole map it adds up, and would make the
-# marginals two to three times as wide as the peak (seen on three real models; docs/LOG.md).
-_NOISE = 0.05
-
-# The logarithm of a marginal is taken of at least this.
-_LEAST = 1e-8
 
 
 @dataclass(frozen=True)
@@ -233,40 +220,20 @@ def _from_onnx(entry: TeacherRecipe, threads: int | None, device: torch.device) 
     predictor = load_predictor(Path(entry.source), threads=threads)
     assert isinstance(predictor, OnnxPredictor)
     card = predictor.card
-    output = card.output
-    if isinstance(output, HeatmapOutput):
-        step, offset = output.stride, output.offset
-        sigma = (_HEATMAP_SIGMA * step, _HEATMAP_SIGMA * step)
-    else:
-        step, offset, sigma = 1 / output.split_ratio, 0.0, output.sigma
 
     def network(image: Tensor) -> tuple[Tensor, ...]:
         crops = np.ascontiguousarray(image.cpu().numpy()[..., ::-1])
-        raw = predictor.raw(predictor.tensor(crops))
-        if isinstance(output, HeatmapOutput):
-            outputs = heatmap_potentials(raw[0])
-        else:
-            outputs = tuple(np.float32(output.beta) * axis for axis in raw)
-        return tuple(torch.from_numpy(array).to(device) for array in outputs)
+        potentials = card.output.log_potentials(predictor.raw(predictor.tensor(crops)), card.input.wh)
+        return tuple(torch.from_numpy(array).to(device) for array in potentials)
 
     return Teacher(
         name=entry.name,
         keypoints=card.keypoints,
         crop=_card_rule(card),
-        step=step,
-        offset=offset,
-        sigma=sigma,
+        step=card.output.step,
+        offset=card.output.offset,
+        sigma=card.output.sigma,
         pixel_offset=card.pixel_offset,
         network=network,
         identity={"kind": "onnx", "source": entry.source, "sha256": card.sha256},
     )
-
-
-def heatmap_potentials(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """(N, K, h, w) heatmaps -> the logarithms of their marginals (N, K, w) and (N, K, h), and (N, K) their peaks.
-
-    A map without a positive value gives flat axes.
-    """
-    peak = maps.max(axis=(-1, -2))
-    x, y = simcc.heatmap_marginals(np.where(maps > _NOISE * peak[..., None, None], maps, 0.0))
-    return np.log(np.maximum(x, _LEAST)), np.log(np.maximum(y, _LEAST)), np.clip(peak, 0.0, 1.0)

@@ -384,11 +384,10 @@ def test_the_report_says_how_the_student_does(people: Path, tmp_path: Path) -> N
 
 
 def test_the_card_the_student_predicts_by_is_that_of_its_export() -> None:
-    from annotext.predictors.card import card_from_dict
-    from annotext.training.model.export import card_document
+    from annotext.training.model.export import student_card
     from annotext.training.model.student_predictor import StudentPredictor
 
     recipe = tiny()
     card = StudentPredictor(build_student(recipe, 21, "r.toml"), recipe, UNION21).card
-    exported = card_from_dict(card_document(recipe, UNION21, "a" * 64, "student.onnx"), Path("card.json"))
+    exported = student_card(recipe, UNION21, "a" * 64, "student.onnx")
     assert replace(exported, sha256="0" * 64) == card

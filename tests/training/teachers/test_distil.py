@@ -20,11 +20,12 @@ from annotext.core.poses import Image, Poses  # noqa: E402
 from annotext.core.simcc import peak_position  # noqa: E402
 from annotext.core.skeletons import COCO17, MPII16, UNION21  # noqa: E402
 from annotext.formats.files.recipe import AugmentRecipe, DistilRecipe, TeacherRecipe  # noqa: E402
+from annotext.predictors.outputs.heatmap import HeatmapOutput  # noqa: E402
 from annotext.training.data.augment import CropRule  # noqa: E402
 from annotext.training.data.samples import Draw, PersonCrops, TrainingSet, collate  # noqa: E402
 from annotext.training.model.loss import ConditionalSimCCLoss, gaussian_rows  # noqa: E402
 from annotext.training.teachers.distil import Distillation, resample, share_out  # noqa: E402
-from annotext.training.teachers.teacher import Teacher, heatmap_potentials  # noqa: E402
+from annotext.training.teachers.teacher import Teacher  # noqa: E402
 
 STUDENT = CropRule((48, 64), 1.25)
 KL = {"form": "kl", "beta": 1.0, "sigma": (2.5, 2.5), "split_ratio": 1.0}
@@ -151,7 +152,7 @@ def test_the_same_bins_are_left_exactly_alone() -> None:
 def test_a_heatmap_whose_noise_was_cut_off_arrives_with_one_peak(at: float) -> None:
     columns, rows = np.meshgrid(np.arange(48), np.arange(64))
     spot = np.exp(-((columns - at) ** 2 + (rows - 30) ** 2) / (2 * 2.0**2)).astype(np.float32)
-    potential = torch.from_numpy(heatmap_potentials(spot[None, None])[0])
+    potential = torch.from_numpy(HeatmapOutput("maps", 8.0).log_potentials([spot[None, None]], (384, 512))[0])
     one = torch.ones(1).double()
     q, _ = resample(torch.softmax(potential, dim=-1), 8 * one, 0 * one, 384)
     row = q[0, 0].numpy()

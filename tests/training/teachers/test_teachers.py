@@ -21,7 +21,7 @@ from annotext.training.data.augment import CropRule  # noqa: E402
 from annotext.training.data.samples import Draw, PersonCrops, TrainingSet, collate  # noqa: E402
 from annotext.training.model.loss import ConditionalSimCCLoss  # noqa: E402
 from annotext.training.teachers.distil import Distillation  # noqa: E402
-from annotext.training.teachers.teacher import heatmap_potentials, kind_of, load_teachers  # noqa: E402
+from annotext.training.teachers.teacher import kind_of, load_teachers  # noqa: E402
 
 STUDENT = CropRule((96, 128), 1.25)
 
@@ -80,26 +80,6 @@ def test_an_onnx_model_teaches_the_points_it_finds_in_its_own_crop(kind: str, ca
     assert targets.inside.float().mean() > 0.9
     names = [UNION21.keypoints[c] for c in targets.columns.tolist()]
     assert names == list(card.keypoints)
-
-
-def test_the_noise_of_a_heatmap_does_not_widen_its_marginals() -> None:
-    rng = np.random.default_rng(0)
-    yy, xx = np.mgrid[:64, :48]
-    peak = 0.8 * np.exp(-((xx - 20) ** 2 + (yy - 30) ** 2) / (2 * 2.0**2))
-    maps = (peak + np.abs(rng.normal(0, 0.01, (1, 1, 64, 48)))).astype(np.float32)
-    x, y, score = heatmap_potentials(maps)
-    for axis, centre in ((x, 20), (y, 30)):
-        p = np.exp(axis[0, 0])
-        bins = np.arange(len(p))
-        assert (p * bins).sum() == pytest.approx(centre, abs=0.1)
-        # A Gaussian cut where it falls to a twentieth of its peak is a tenth narrower.
-        assert np.sqrt((p * (bins - centre) ** 2).sum()) == pytest.approx(1.9, abs=0.15)
-    assert score[0, 0] == pytest.approx(0.8, abs=0.05)
-
-
-def test_an_empty_heatmap_says_nothing() -> None:
-    x, y, score = heatmap_potentials(np.full((1, 2, 8, 6), -0.1, np.float32))
-    assert np.ptp(x) == 0 and np.ptp(y) == 0 and (score == 0).all()
 
 
 def test_what_a_teacher_is_shows_in_its_source() -> None:

@@ -1,4 +1,4 @@
-"""What a further look at the same crop says about a point."""
+"""What the mirrored and the moved crop say about a point."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from annotext.core.predictions import PredictorIdentity
 from annotext.core.skeletons import COCO17
-from annotext.predictors.predictor import CropPoints
+from annotext.predictors.outputs.base import CropPoints
 from annotext.predictors.tta import SHIFT, AugmentedPredictor
 
 HEIGHT, WIDTH = 128, 96
@@ -87,7 +87,7 @@ def test_a_point_that_does_not_follow_the_picture_is_moved_by_the_whole_shift() 
     assert features["shift"] == pytest.approx(shift, rel=1e-6)
 
 
-def test_points_scores_and_other_features_are_those_of_the_first_look() -> None:
+def test_points_scores_and_other_features_are_those_of_the_crop_as_it_is() -> None:
     crops = crops_with_a_dot()
     alone, asked_again = OneDot(bias=(3.0, 1.0))(crops), AugmentedPredictor(OneDot(bias=(3.0, 1.0)))(crops)
     assert np.array_equal(alone.xy, asked_again.xy)
@@ -95,11 +95,11 @@ def test_points_scores_and_other_features_are_those_of_the_first_look() -> None:
     assert np.array_equal(alone.features["light"], asked_again.features["light"])
 
 
-@pytest.mark.parametrize(("passes", "runs"), [((), 1), (("flip",), 2), (("shift",), 3), (("shift", "flip"), 4)])
-def test_only_the_passes_asked_for_are_run(passes: tuple[str, ...], runs: int) -> None:
+@pytest.mark.parametrize(("augmentations", "runs"), [((), 1), (("flip",), 2), (("shift",), 3), (("shift", "flip"), 4)])
+def test_only_the_augmentations_asked_for_are_run(augmentations: tuple[str, ...], runs: int) -> None:
     predictor = OneDot()
-    features = AugmentedPredictor(predictor, passes)(crops_with_a_dot()).features
-    assert set(features) == {"light", *passes}
+    features = AugmentedPredictor(predictor, augmentations)(crops_with_a_dot()).features
+    assert set(features) == {"light", *augmentations}
     assert predictor.runs == runs
 
 
@@ -115,6 +115,6 @@ def test_features_are_float32_of_every_point() -> None:
     assert {(features[f].shape, features[f].dtype.name) for f in ("flip", "shift")} == {((5, 3), "float32")}
 
 
-def test_an_unknown_pass_is_refused() -> None:
-    with pytest.raises(ValueError, match="no pass mirror, only flip, shift"):
+def test_an_unknown_augmentation_is_refused() -> None:
+    with pytest.raises(ValueError, match="no augmentation mirror, only flip, shift"):
         AugmentedPredictor(OneDot(), ["mirror"])
