@@ -456,11 +456,11 @@ def test_of_several_coco_sets_one_must_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pointer", "value", "said"),
     [
-        ("format", "annotext-evaluation/2", "format: is 'annotext-evaluation/2', expected 'annotext-evaluation/1'"),
-        ("step", "many", "step: expected a whole number, 0 or more, got a text"),
+        ("format", "annotext-evaluation/2", 'format: is "annotext-evaluation/2", expected annotext-evaluation/1'),
+        ("step", "many", 'step: is "many", expected a whole number'),
         ("data", [], "data: is empty"),
         ("sets.0.figures.all.oks.AP", 50, "sets[0].figures.all.oks.AP: 50 is outside 0-1"),
-        ("sets.0.figures.all.oks.AR", "high", "sets[0].figures.all.oks.AR: expected a number or null, got a text"),
+        ("sets.0.figures.all.oks.AR", "high", 'sets[0].figures.all.oks.AR: is "high", expected a number'),
         ("sets.1.figures.all.missing", ["tail"], "sets[1].figures.all.missing: names tail, which is not among"),
         ("sets.1.figures.all.pckh@0.5", {}, "sets[1].figures.all.pckh@0.5: has no mean"),
         ("sets.0.name", "mpii", "sets: two sets are called mpii"),

@@ -52,13 +52,13 @@ def test_a_run_resumes_under_another_policy() -> None:
         ({"target_error": 0.0}, "policy.target_error: 0.0 is no share above 0 and below 1"),
         ({"target_error": 1}, "policy.target_error: 1.0 is no share above 0 and below 1"),
         ({"keypoints": {"head_top": 2.0}}, "policy.keypoints.head_top: 2.0 is no share above 0 and below 1"),
-        ({"keypoints": {"head_top": "low"}}, "policy.keypoints.head_top: expected a number, got a string ('low')"),
-        ({"keypoints": 0.1}, "policy.keypoints: expected a table, got a number (0.1)"),
+        ({"keypoints": {"head_top": "low"}}, 'policy.keypoints.head_top: is "low", expected a number'),
+        ({"keypoints": 0.1}, "policy.keypoints: is 0.1, expected a table"),
         ({"ask_from": 1.5}, "policy.ask_from: 1.5 is outside 0-1"),
         ({"min_score": -1}, "policy.min_score: -1.0 is outside 0-1"),
-        ({"write_asked": 1}, "policy.write_asked: expected true or false, got a whole number (1)"),
+        ({"write_asked": 1}, "policy.write_asked: is 1, expected true or false"),
         ({"target_eror": 0.1}, "policy.target_eror: unknown key\n  hint: did you mean target_error?"),
-        (3, "policy: expected a table, got a whole number (3)"),
+        (3, "policy: is 3, expected a table"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(table: object, said: str) -> None:

@@ -53,11 +53,11 @@ def test_a_user_skeleton_is_read_under_canonical_names(tmp_path: Path) -> None:
     [
         (('"head", "left", "right"]', '"head", "left"]'), "names unknown keypoint right"),
         (("right = 0.2", "right = 0"), "keypoint right needs a sigma > 0"),
-        (('name = "triangle"', "name = 3"), "skeleton.name: expected a text"),
-        (('[["left", "right"]]', '[["left"]]'), "skeleton.flip_pairs: expected a list of pairs"),
-        (("sigma_source", "sigma_sauce"), "skeleton.sigma_sauce: unknown key"),
+        (('name = "triangle"', "name = 3"), "skeleton.name: is 3, expected a text"),
+        (('[["left", "right"]]', '[["left"]]'), "skeleton.flip_pairs[0]: has 1 entries, expected 2"),
+        (("sigma_source", "sigma_sauce"), "skeleton.sigma_sauce: unknown key\n  hint: did you mean sigma_source?"),
         (("[skeleton]", "[skeletons]"), "skeleton: missing"),
-        (("[skeleton]", "[skeleton"), "is not TOML"),
+        (("[skeleton]", "[skeleton"), "is not valid TOML"),
     ],
 )
 def test_a_faulty_description_says_what_is_wrong(tmp_path: Path, change: tuple[str, str], message: str) -> None:
@@ -68,7 +68,7 @@ def test_a_faulty_description_says_what_is_wrong(tmp_path: Path, change: tuple[s
 
 def test_all_problems_of_a_description_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        read_skeleton(_toml(tmp_path, "[skeleton]\nname = 3\nkeypoints = []"))
+        read_skeleton(_toml(tmp_path, "[skeleton]\nname = 3\nkeypoints = 1"))
     assert len(caught.value.problems) == 4
 
 

@@ -1,11 +1,12 @@
-"""Dataclasses with arrays as JSON: every value comes back as it was."""
+"""Small files as dataclasses: every value comes back as it was, every fault is named with its place and a hint."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import orjson
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from annotext.formats.files.typed_json import READABLE, from_json, to_json
+from annotext.core.errors import InputError
+from annotext.formats.files.typed import READABLE, At, body_of, demand, read_as, read_toml, to_json
 
 
 class Colour(StrEnum):
@@ -29,8 +31,7 @@ class Inner:
     weights: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("a name is empty")
+        demand(bool(self.name), "name", "is empty", "call it one")
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,13 @@ def outer(**changes: Any) -> Outer:
 
 
 def there_and_back(value: Any, kind: Any) -> Any:
-    faults: list[tuple[str, str]] = []
-    back = from_json(kind, orjson.loads(orjson.dumps(to_json(value))), "", lambda *f: faults.append(f))
-    assert faults == []
-    return back
+    return read_as(kind, orjson.loads(orjson.dumps(to_json(value))), "a.json", finite=False)
 
 
 def faults_of(document: Any) -> list[str]:
-    faults: list[str] = []
-    from_json(Outer, document, "", lambda pointer, problem: faults.append(f"{pointer}: {problem}"))
-    return faults
+    with pytest.raises(InputError) as caught:
+        read_as(Outer, document, "a.json")
+    return [str(p).removeprefix("a.json: ") for p in caught.value.problems]
 
 
 _dtypes = st.sampled_from([np.float64, np.float32, np.int64, np.bool_])
@@ -119,20 +117,20 @@ def test_big_endian_numbers_are_written_little_endian() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("number", "1", "number: is a text, expected a number"),
-        ("number", True, "number: is true or false, expected a number"),
-        ("count", 1.0, "count: is a number, expected a whole number"),
-        ("flags", [1], "flags[0]: is a number, expected true or false"),
+        ("number", "1", 'number: is "1", expected a number'),
+        ("number", True, "number: is true, expected a number"),
+        ("count", 1.0, "count: is 1.0, expected a whole number"),
+        ("flags", [1], "flags[0]: is 1, expected true or false"),
         ("pair", [1], "pair: has 1 entries, expected 2"),
-        ("inner", {"name": "", "weights": [1.0]}, "inner: a name is empty"),
-        ("inner", {"name": "a"}, "inner.weights: missing"),
+        ("inner", {"name": "", "weights": [1.0]}, "inner.name: is empty\n  hint: call it one"),
+        ("inner", {"name": "a"}, "inner.weights: is missing"),
         ("by_name", [], "by_name: is a list, expected an object"),
-        ("colour", "green", "colour: is 'green', expected one of red, blue"),
-        ("side", [], "side: is [], expected one of left, right"),
-        ("numbers", 3, "numbers: is a number, expected numbers: a list, or an object of dtype, shape and base64"),
-        ("counts", [1.5], "counts[0]: is a number, expected a whole number"),
-        ("counts", [2**63], "counts[0]: is a number, expected a whole number"),
-        ("mask", [0], "mask[0]: is a number, expected true or false"),
+        ("colour", "green", 'colour: is "green", expected one of red, blue'),
+        ("side", [], "side: is a list, expected one of left, right"),
+        ("numbers", 3, "numbers: is 3, expected numbers: a list, or an object of dtype, shape and base64"),
+        ("counts", [1.5], "counts[0]: is 1.5, expected a whole number"),
+        ("counts", [2**63], "counts[0]: is 9223372036854775808, expected a whole number of 64 bits"),
+        ("mask", [0], "mask[0]: is 0, expected true or false"),
         ("numbers", {"dtype": "float64", "shape": [-1], "base64": ""}, "numbers.shape: expected a list of whole"),
         ("numbers", {"dtype": "float64", "shape": [1], "base64": 3}, "numbers.base64: is no base64 text"),
         (
@@ -145,7 +143,10 @@ def test_big_endian_numbers_are_written_little_endian() -> None:
             {"dtype": "float64", "shape": [2**63, 0], "base64": ""},
             "numbers.shape: is of more or longer dimensions than an array can have",
         ),
-        ("other", 3, "other: unknown key"),
+        ("colur", 3, "colur: unknown key\n  hint: did you mean colour?"),
+        ("x", 3, "x: unknown key\n  hint: known here: number, count, flags"),
+        ("number", "nan", 'number: is "nan", expected a number'),
+        ("side", "lefft", 'side: is "lefft", expected one of left, right\n  hint: did you mean left?'),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(key: str, value: Any, said: str) -> None:
@@ -159,3 +160,67 @@ def test_what_has_no_form_is_refused_before_anything_is_written() -> None:
         to_json(np.array([object()]))
     with pytest.raises(TypeError, match="set cannot be written"):
         to_json({1, 2})
+
+
+def test_all_faults_are_named_at_once() -> None:
+    document = {**to_json(outer()), "count": "x", "pair": [1, 2], "nonsense": 1}
+    del document["number"]
+    assert [fault.split(": ")[0] for fault in faults_of(document)] == ["nonsense", "number", "count", "pair[1]"]
+
+
+@dataclass(frozen=True)
+class Circle:
+    kind: ClassVar[str] = "circle"
+    radius: float
+
+
+@dataclass(frozen=True)
+class Square:
+    kind: ClassVar[str] = "square"
+    side: float
+
+
+@dataclass(frozen=True)
+class Drawing:
+    shape: Circle | Square
+    left: Annotated[float, At("place.left")]
+    shares: Annotated[Mapping[Literal["a", "b"], float | None], At("")]
+
+
+def test_dataclasses_are_told_apart_by_their_kind_and_fields_may_lie_elsewhere() -> None:
+    document = {"shape": {"kind": "square", "side": 2}, "place": {"left": 3.5}, "a": 1, "b": None, "later": 1}
+    found = read_as(Drawing, document, "a.json", ignore_unknown=True)
+    assert found == Drawing(Square(2.0), 3.5, {"a": 1.0, "b": None})
+
+
+def test_what_lies_elsewhere_is_named_where_it_lies() -> None:
+    document = {"shape": {"kind": "circel"}, "place": 3, "a": "x"}
+    with pytest.raises(InputError) as caught:
+        read_as(Drawing, document, "a.json", ignore_unknown=True)
+    assert str(caught.value).splitlines() == [
+        'a.json: shape.kind: is "circel", expected one of circle, square',
+        "  hint: did you mean circle?",
+        "a.json: place.left: is missing",
+        "a.json: b: is missing",
+        'a.json: a: is "x", expected a number',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ([], "a.json: is a list, expected an object of the format x/1\n  hint: make one"),
+        ({}, "a.json: format: is missing, expected x/1\n  hint: make one"),
+        ({"format": "x/2"}, 'a.json: format: is "x/2", expected x/1\n  hint: make one'),
+    ],
+)
+def test_a_document_of_another_format_is_refused(document: Any, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        body_of(document, "x/1", "a.json", "make one")
+    assert str(caught.value) == said
+
+
+def test_a_toml_file_speaks_of_tables(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("shape = 3\n")
+    with pytest.raises(InputError, match="shape: is 3, expected a table"):
+        read_as(Drawing, read_toml(str(tmp_path / "a.toml")), tmp_path / "a.toml", ignore_unknown=True)

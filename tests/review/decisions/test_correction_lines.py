@@ -91,22 +91,22 @@ def test_a_line_read_back_is_the_decision_and_fits_the_schema(kind: str, seed: i
     ("changes", "problem"),
     [
         ({"id": "12"}, "id is '12', expected 32 hex digits in lower case"),
-        ({"id": 12}, "id is a number, expected a text"),
+        ({"id": 12}, "id: is 12, expected a text"),
         ({"annotation": ...}, "expected one of annotation (COCO, Halpe) and record (MPII)"),
         ({"record": 3}, "expected one of annotation (COCO, Halpe) and record (MPII)"),
-        ({"annotation": "17"}, "annotation is '17', expected a whole number"),
-        ({"image": ...}, "lacks image"),
+        ({"annotation": "17"}, 'annotation: is "17", expected a whole number'),
+        ({"image": ...}, "image: is missing"),
         ({"image": ""}, "image is empty"),
-        ({"reviewer": None}, "reviewer is null, expected a text"),
-        ({"decision": "fine"}, "decision is 'fine', expected one of accept, reject, move, hidden, absent, undo, note"),
+        ({"reviewer": None}, "reviewer: is null, expected a text"),
+        ({"decision": "fine"}, 'decision: is "fine", expected one of accept, reject, move, hidden, absent, undo, note'),
         (
             {"decision": ["move"]},
-            "decision is ['move'], expected one of accept, reject, move, hidden, absent, undo, note",
+            "decision: is a list, expected one of accept, reject, move, hidden, absent, undo, note",
         ),
-        ({"old": [1, 2]}, "old must be null or [x, y, v] with v 0, 1 or 2"),
-        ({"old": [1, 2, 3]}, "old must be null or [x, y, v] with v 0, 1 or 2"),
-        ({"old": [1, 2, 2.0]}, "old must be null or [x, y, v] with v 0, 1 or 2"),
-        ({"old": [1, "2", 2]}, "old must be null or [x, y, v] with v 0, 1 or 2"),
+        ({"old": [1, 2]}, "old: has 2 entries, expected 3"),
+        ({"old": [1, 2, 3]}, "old[2]: is 3, expected one of 0, 1, 2"),
+        ({"old": [1, 2, 2.0]}, "old[2]: is 2.0, expected one of 0, 1, 2"),
+        ({"old": [1, "2", 2]}, 'old[1]: is "2", expected a number'),
         ({"new": None}, "new must say where a moved point is, and is null with every other decision"),
         ({"new": [1, 2, 0]}, "new has v = 0: a moved point is visible (2) or hidden (1)"),
         ({"decision": "accept"}, "new must say where a moved point is, and is null with every other decision"),
@@ -117,7 +117,7 @@ def test_a_line_read_back_is_the_decision_and_fits_the_schema(kind: str, seed: i
         ({"keypoint": ""}, "keypoint is empty: only a note may be on the whole person"),
         ({"time": "today"}, "time is 'today', expected ISO 8601 such as 2026-01-31T09:30:00Z"),
         ({"input_sha256": "5A"}, "input_sha256 is not a sha256 in lower-case hex"),
-        ({"sure": True}, "unknown key sure"),
+        ({"sure": True}, "sure: unknown key"),
     ],
 )
 def test_a_malformed_line_is_refused_with_its_number(changes: dict[str, Any], problem: str, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_line_that_is_no_object_is_refused(text: bytes, problem: str, tmp_path
 
 def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
     data = json.dumps(line(note="\ud800")).encode()
-    assert complaints(data, tmp_path) == ["line 1: note holds half of a surrogate pair"]
+    assert complaints(data, tmp_path) == ["line 1: note: holds half of a surrogate pair"]
 
 
 def test_all_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
