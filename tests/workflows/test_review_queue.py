@@ -148,9 +148,9 @@ def test_the_queue_file_names_the_people_in_order_and_is_bound_to_the_extended_f
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ([1], "is a list, expected a queue file"),
+        ([1], "is a list, expected an object of the format annotext-queue/1"),
         ({"format": "annotext-queue/2"}, "annotext-queue/2"),
-        ({"format": "annotext-queue/1", "extended_sha256": "a", "strategy": "b", "seed": 0}, "people: missing"),
+        ({"format": "annotext-queue/1", "extended_sha256": "a", "strategy": "b", "seed": 0}, "people: is missing"),
         (
             {
                 "format": "annotext-queue/1", "extended_sha256": "a", "strategy": "b", "seed": 0,
