@@ -18,17 +18,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
+from annotext.evaluation.average_precision import FIGURES
 from annotext.formats.files.jsonio import read_json
-from annotext.formats.files.typed import At, body_of, demand, read_as, within
+from annotext.formats.files.typed import At, Keys, body_of, demand, read_as, within
 
 FILE = "evaluation.json"
 FORMAT = "annotext-evaluation/1"
-OksFigure = Literal["mean", "AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]
-OKS_FIGURES: tuple[OksFigure, ...] = get_args(OksFigure)
-Share = Literal["pckh@0.5", "pckh@0.1", "pck@0.2"]
-SHARES: tuple[Share, ...] = get_args(Share)
+OKS_FIGURES = ("mean", *FIGURES)
+SHARES = ("pckh@0.5", "pckh@0.1", "pck@0.2")
 
 Count = Annotated[int, within(0, math.inf)]
 Percent = Annotated[float | None, within(0, 100)]
@@ -43,8 +42,8 @@ class Figures:
     keypoints: tuple[str, ...]
     missing: tuple[str, ...]
     people: Count
-    oks: Mapping[OksFigure, Annotated[float | None, within(0, 1)]] | None
-    shares: Annotated[Mapping[Share, Mapping[str, Percent] | None], At("")]
+    oks: Annotated[Mapping[str, Annotated[float | None, within(0, 1)]], Keys(OKS_FIGURES)] | None
+    shares: Annotated[Mapping[str, Mapping[str, Percent] | None], Keys(SHARES), At("")]
     sigmas: Annotated[str, At("oks.sigmas")] = ""
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from annotext.core.additions import Source
 from annotext.core.errors import InputError
 from annotext.core.predictions import PredictorIdentity
 from annotext.formats.files.jsonio import dump_json
-from annotext.formats.files.typed_json import to_json
+from annotext.formats.files.typed import to_json
 
 MODEL = calibration_model()
 OTHER = PredictorIdentity("another", "0" * 64, Source.STUDENT)

@@ -61,6 +61,13 @@ class At:
     path: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """`Annotated[Mapping[str, type], Keys(names)]`: a mapping that has these keys; others are left alone."""
+
+    names: tuple[str, ...]
+
+
 def within(low: float, high: float) -> Callable[[float | None], str]:
     """A check that a number, where there is one, is in [low, high]."""
     return lambda value: "" if value is None or low <= value <= high else f"{value:g} is outside {low:g}-{high:g}"
@@ -108,8 +115,7 @@ def read_as(
 ) -> T:
     """`value`, of a parsed file, as `kind`.
 
-    kind: a dataclass, an array (`NDArray[...]`), a tuple, a mapping (whose keys are all of a `Literal`, or any), an
-    enum, a literal, a scalar, or one of several dataclasses that the key `kind` tells apart.
+    kind: a dataclass, an array (`NDArray[...]`), a tuple, a mapping, an enum, a literal, a scalar, or one of several dataclasses that the key `kind` tells apart.
     path: names the file in problems. place: from a pointer within `value` to the one in the file. finite: refuse
     numbers that are not. ignore_unknown: leave keys alone that are no fields. Raises InputError with all problems.
     """
@@ -128,8 +134,8 @@ def _fields(kind: type) -> dict[str, tuple[str | None, Any, bool]]:
     for f in dataclasses.fields(kind):
         hint, path = hints[f.name], None
         marks = getattr(hint, "__metadata__", ())
-        if marks and isinstance(marks[0], At):
-            hint, path = hint.__origin__, marks[0].path
+        if marks and isinstance(marks[-1], At):
+            hint, path = Annotated[(hint.__origin__, *marks[:-1])] if marks[1:] else hint.__origin__, marks[-1].path
         found[f.name] = path, hint, f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     return found
 
@@ -156,6 +162,8 @@ class _Reader:
         if kind in _SCALARS:
             return self.scalar(kind, value, pointer)
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin is Annotated and isinstance(arguments[1], Keys):
+            return self.mapping(typing.get_args(arguments[0])[1], value, pointer, arguments[1].names)
         if origin is Annotated:
             before = len(self.problems)
             found = self.read(arguments[0], value, pointer)
@@ -179,7 +187,7 @@ class _Reader:
         if origin is tuple:
             return self.tuple(arguments, value, pointer)
         if origin in (dict, Mapping):
-            return self.mapping(arguments, value, pointer)
+            return self.mapping(arguments[1], value, pointer)
         if isinstance(kind, type) and issubclass(kind, Enum):
             found = next((member for member in kind if type(value) is str and member.value == value), None)
             if found is None:
@@ -226,16 +234,15 @@ class _Reader:
         except ValueError as error:
             self.fault(pointer, str(error))
 
-    def mapping(self, arguments: tuple[Any, ...], value: Any, pointer: str) -> Any:
+    def mapping(self, kind: Any, value: Any, pointer: str, keys: tuple[str, ...] | None = None) -> Any:
         if not isinstance(value, Mapping):
             return self.expected(self.table, value, pointer)
-        if typing.get_origin(arguments[0]) is Literal:
-            keys = typing.get_args(arguments[0])
+        if keys is not None:
             for key in keys:
                 if key not in value:
                     self.fault(_below(pointer, key), "is missing")
             value = {key: value[key] for key in keys if key in value}
-        return {key: self.read(arguments[1], v, _below(pointer, key)) for key, v in value.items()}
+        return {key: self.read(kind, v, _below(pointer, key)) for key, v in value.items()}
 
     def tuple(self, arguments: tuple[Any, ...], value: Any, pointer: str) -> Any:
         if not isinstance(value, list):

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from annotext.core.errors import InputError
-from annotext.formats.files.typed import READABLE, At, body_of, demand, read_as, read_toml, to_json
+from annotext.formats.files.typed import READABLE, At, Keys, body_of, demand, read_as, read_toml, to_json
 
 
 class Colour(StrEnum):
@@ -184,7 +184,7 @@ class Square:
 class Drawing:
     shape: Circle | Square
     left: Annotated[float, At("place.left")]
-    shares: Annotated[Mapping[Literal["a", "b"], float | None], At("")]
+    shares: Annotated[Mapping[str, float | None], Keys(("a", "b")), At("")]
 
 
 def test_dataclasses_are_told_apart_by_their_kind_and_fields_may_lie_elsewhere() -> None:
