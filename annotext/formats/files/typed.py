@@ -115,7 +115,8 @@ def read_as(
 ) -> T:
     """`value`, of a parsed file, as `kind`.
 
-    kind: a dataclass, an array (`NDArray[...]`), a tuple, a mapping, an enum, a literal, a scalar, or one of several dataclasses that the key `kind` tells apart.
+    kind: a dataclass, an array (`NDArray[...]`), a tuple, a mapping, an enum, a literal, a scalar, or one of several
+    dataclasses that the key `kind` tells apart.
     path: names the file in problems. place: from a pointer within `value` to the one in the file. finite: refuse
     numbers that are not. ignore_unknown: leave keys alone that are no fields. Raises InputError with all problems.
     """
