@@ -28,6 +28,10 @@ class PredictorIdentity:
         if self.source not in (Source.STUDENT, Source.TEACHER):
             raise ValueError(f"predictor {self.name}: source {self.source} is not a predictor's")
 
+    def to_dict(self) -> dict[str, str]:
+        """As reports and headers of extended files hold it."""
+        return {"name": self.name, "sha256": self.sha256, "source": str(self.source)}
+
 
 @dataclass(frozen=True)
 class Predictions:
