@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from annotext.workflows.decide import PolicyOptions, decide
     from annotext.workflows.evaluate import evaluate_files as evaluate
     from annotext.workflows.extend import extend
-    from annotext.workflows.predict import predict
+    from annotext.workflows.predict import UnlabelledOptions, predict
     from annotext.workflows.strip import strip_file as strip
     from annotext.workflows.synth import synthesise
     from annotext.workflows.train import train_student as train
-    from annotext.workflows.unlabelled import UnlabelledOptions
 
     skeletons: Mapping[str, Skeleton]
 
@@ -47,7 +46,7 @@ _HOMES = {
     "extend": "workflows.extend:extend",
     "decide": "workflows.decide:decide",
     "PolicyOptions": "workflows.decide:PolicyOptions",
-    "UnlabelledOptions": "workflows.unlabelled:UnlabelledOptions",
+    "UnlabelledOptions": "workflows.predict:UnlabelledOptions",
     "evaluate": "workflows.evaluate:evaluate_files",
     "apply": "workflows.apply:apply",
     "strip": "workflows.strip:strip_file",

@@ -26,6 +26,9 @@ from annotext.formats.files.typed import body_of, read_as, to_json
 
 FORMAT = "annotext-calibration/1"
 FILE_NAME = "calibration.json"
+UNCALIBRATED_NOTE = (
+    "scores are uncalibrated, no share of wrong points is promised: annotext calibrate learns what they mean"
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -101,6 +104,34 @@ def read_calibration(path: str | Path) -> Calibration:
     if problems:
         raise InputError(problems)
     return Calibration(path, sha256, model)
+
+
+def settle_calibration(
+    named: Path | None, predictors: Sequence[Path], identities: Sequence[PredictorIdentity]
+) -> tuple[Calibration | None, list[str]]:
+    """The calibration that was named, else the first beside one of `predictors` that fits, and what to tell about it.
+
+    Raises InputError for one that was named and is of none of `identities`, and for one that cannot be read.
+    """
+    if named is not None:
+        found = read_calibration(named)
+        found.check(identities)
+        return found, []
+    notes: list[str] = []
+    for predictor in predictors:
+        folder = predictor if predictor.is_dir() else predictor.parent
+        if not (folder / FILE_NAME).is_file():
+            continue
+        found = read_calibration(folder)
+        if found.fits(identities):
+            return found, []
+        notes.append(f"{found.path} is of another student and was not used: calibrate again")
+    return None, [*notes, UNCALIBRATED_NOTE]
+
+
+def calibration_file(named: Path | None) -> Path | None:
+    """The file that is read where a calibration, or the run that holds it, was named."""
+    return named / FILE_NAME if named is not None and named.is_dir() else named
 
 
 def _check_hashes(model: CalibrationModel, report: Callable[[str, str], None]) -> None:

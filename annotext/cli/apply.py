@@ -34,7 +34,8 @@ def apply(
     What cannot be applied, and what reviewers disagree on, is listed and changes nothing.
     """
     from annotext.cli.output import print_report
+    from annotext.cli.reports.corrections import apply_text
     from annotext.workflows.apply import apply as run
 
     result = run(extended, corrections, out, report=report, take_back=take_back, skip_bad=skip_bad, force=force)
-    print_report(result, as_json=as_json)
+    print_report(result, as_json=as_json, text=apply_text)

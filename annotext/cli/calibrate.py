@@ -98,6 +98,7 @@ def calibrate(
     From people whose truth is known and whom the student did not see. `extend` and `decide` use what is written.
     """
     from annotext.cli.output import notes, print_report
+    from annotext.cli.reports.calibration import calibration_text
     from annotext.evaluation.correctness import Criterion
     from annotext.workflows.calibrate import calibrate as run_it
 
@@ -124,4 +125,4 @@ def calibrate(
         force=force,
         progress=lambda what: notes.print(what, style="dim", markup=False, highlight=False, soft_wrap=True),
     )
-    print_report(result, as_json=as_json)
+    print_report(result, as_json=as_json, text=calibration_text)

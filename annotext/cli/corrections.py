@@ -65,9 +65,10 @@ def to_cvat(
 ) -> None:
     """Write the added points for upload to a CVAT task, and the labels to make the task with."""
     from annotext.cli.output import print_report
-    from annotext.workflows.corrections_elsewhere import Tool, corrections_to
+    from annotext.cli.reports.corrections import to_tool_text
+    from annotext.workflows.corrections import Tool, corrections_to
 
-    print_report(corrections_to(Tool.CVAT, extended, out, force=force), as_json=as_json)
+    print_report(corrections_to(Tool.CVAT, extended, out, force=force), as_json=as_json, text=to_tool_text)
 
 
 @app.command("to-label-studio")
@@ -82,9 +83,12 @@ def to_label_studio(
 ) -> None:
     """Write the added points as tasks for Label Studio, and the labelling interface they need."""
     from annotext.cli.output import print_report
-    from annotext.workflows.corrections_elsewhere import Tool, corrections_to
+    from annotext.cli.reports.corrections import to_tool_text
+    from annotext.workflows.corrections import Tool, corrections_to
 
-    print_report(corrections_to(Tool.LABEL_STUDIO, extended, out, url=url, force=force), as_json=as_json)
+    print_report(
+        corrections_to(Tool.LABEL_STUDIO, extended, out, url=url, force=force), as_json=as_json, text=to_tool_text
+    )
 
 
 def _from(
@@ -98,9 +102,10 @@ def _from(
     as_json: bool,
 ) -> None:
     from annotext.cli.output import print_report
-    from annotext.workflows.corrections_elsewhere import Tool, corrections_from
+    from annotext.cli.reports.corrections import from_tool_text
+    from annotext.workflows.corrections import Tool, corrections_from
 
     report = corrections_from(
         Tool(tool), export, extended, out, reviewer=reviewer, tolerance=tolerance, skip_bad=skip_bad
     )
-    print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json, text=from_tool_text)

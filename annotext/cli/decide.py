@@ -1,4 +1,4 @@
-"""`annotext decide`: make the decisions anew from what predictors said earlier."""
+"""`annotext decide`: make the decisions anew from earlier predictions."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def decide(
     Human keypoints stay as they are; the same input gives the same bytes.
     """
     from annotext.cli.output import print_report
+    from annotext.cli.reports.extension import extension_text
     from annotext.workflows.decide import PolicyOptions
     from annotext.workflows.decide import decide as run
 
@@ -65,4 +66,4 @@ def decide(
         skip_bad=skip_bad,
         force=force,
     )
-    print_report(result, as_json=as_json)
+    print_report(result, as_json=as_json, text=extension_text)

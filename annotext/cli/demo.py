@@ -28,7 +28,14 @@ def demo(
     require_extra("train", "demo")
     from annotext.cli.output import notes, print_report
     from annotext.cli.progress import people_progress
+    from annotext.cli.reports.demo import demo_text, step_text
     from annotext.workflows.demo import run_demo
+
+    def notify(event: object) -> None:
+        if isinstance(event, str):
+            notes.rule(event, align="left")
+        else:
+            notes.print(step_text(event), highlight=False, soft_wrap=True)
 
     report = run_demo(
         out,
@@ -37,7 +44,8 @@ def demo(
         recipe=recipe,
         review=review,
         force=force,
+        notify=notify,
         console=notes,
         progress=people_progress,
     )
-    print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json, text=demo_text)

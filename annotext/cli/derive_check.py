@@ -53,8 +53,9 @@ def derive_check(
     """
 
     from annotext.cli.output import notes, print_report
+    from annotext.cli.reports.derive_check import derive_check_text
+    from annotext.cli.reports.skipped import skipped_lines
     from annotext.workflows.derive_check import derive_check as run
-    from annotext.workflows.skipped import skipped_lines
 
     result = run(
         file,
@@ -71,4 +72,4 @@ def derive_check(
     if as_json:  # its top level is keypoints, so what was left out is said beside it
         for line in skipped_lines(result.skipped):
             notes.print(line)
-    print_report(result, as_json=as_json)
+    print_report(result, as_json=as_json, text=derive_check_text)

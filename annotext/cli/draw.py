@@ -27,6 +27,7 @@ def draw(
 ) -> None:
     """Draw people of an extended file: human points, added points, low scores and withheld candidates."""
     from annotext.cli.output import print_report
+    from annotext.cli.reports.files import draw_text
     from annotext.workflows.draw import PEOPLE
     from annotext.workflows.draw import draw as run
 
@@ -34,4 +35,4 @@ def draw(
         raise typer.BadParameter("give --worst or --people, not both")
     count = PEOPLE if people is None else people
     report = run(extended, images, out, worst=worst, people=count, seed=seed, skip_bad=skip_bad, force=force)
-    print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json, text=draw_text)

@@ -38,7 +38,7 @@ def extend(
         Path | None,
         typer.Option(
             "--predictions",
-            help="A parquet file: written with what the predictors said; without --predictor it is read, and the "
+            help="A parquet file of predictions, to write; without --predictor it is read, and the "
             "decisions are made again without images.",
             readable=False,
         ),
@@ -68,6 +68,7 @@ def extend(
     """
     from annotext.cli.output import print_report
     from annotext.cli.progress import people_progress
+    from annotext.cli.reports.extension import extension_text
     from annotext.workflows.decide import PolicyOptions
     from annotext.workflows.extend import extend as run
 
@@ -89,4 +90,4 @@ def extend(
             force=force,
             progress=progress,
         )
-    print_report(result, as_json=as_json)
+    print_report(result, as_json=as_json, text=extension_text)

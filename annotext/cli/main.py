@@ -15,7 +15,7 @@ app = typer.Typer(
     name="annotext",
     help="Adds the keypoints a pose data set lacks, and says how far to trust each one.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help: rich takes twice the time, and reads [policy] as markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

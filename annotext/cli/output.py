@@ -24,10 +24,6 @@ class Report(Protocol):
         """Plain JSON values, stable order, no timestamps."""
         ...
 
-    def summary(self) -> str:
-        """What a person wants to read, in rich markup."""
-        ...
-
 
 class _Results(Console):
     def on_broken_pipe(self) -> NoReturn:
@@ -57,10 +53,10 @@ def print_json(value: Any) -> None:
         print(json.dumps(value, indent=2, allow_nan=False))
 
 
-def print_report(report: Any, *, as_json: bool, text: Callable[[Any], str] | None = None) -> None:
-    """Print a workflow's report to stdout: JSON for programs, for people what `text` makes of it (its summary)."""
+def print_report(report: Report, *, as_json: bool, text: Callable[[Any], str]) -> None:
+    """Print a workflow's report to stdout: JSON for programs, what `text` makes of it (rich markup) for people."""
     if as_json:
         print_json(report.to_dict())
     else:
         with results(soft_wrap=True) as console:
-            console.print(report.summary() if text is None else text(report))
+            console.print(text(report))

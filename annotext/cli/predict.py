@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from annotext.workflows.unlabelled import UnlabelledOptions
+    from annotext.workflows.predict import UnlabelledOptions
 
 TTA_HELP = (
     "Test-time augmentations, separated by commas: flip (the crop mirrored; costs one more run), shift (the crop moved "
@@ -16,7 +16,7 @@ TTA_HELP = (
     "the option's old name."
 )
 UNLABELLED_HELP = (
-    "Also label people with a box and no keypoints whole; never crowds. Such points are marked: they are no labels. "
+    "Also pseudo-label people with a box and no keypoints; never crowds. Such points are marked: they are no labels. "
     "The predictor's own scores decide about them: a calibration needs labelled keypoints to go by."
 )
 MIN_POINTS_HELP = "With --unlabelled: people with fewer sure points stay empty.  [default: 10]"
@@ -57,6 +57,7 @@ def predict(
     """
     from annotext.cli.output import print_report
     from annotext.cli.progress import people_progress
+    from annotext.cli.reports.extension import predict_text
     from annotext.workflows.predict import predict as run
 
     names = parse_tta(tta)
@@ -73,14 +74,14 @@ def predict(
             force=force,
             progress=progress,
         )
-    print_report(result, as_json=as_json)
+    print_report(result, as_json=as_json, text=predict_text)
 
 
 def unlabelled_options(
     unlabelled: bool, detections: Path | None, min_detection: float | None, min_points: int | None = None
 ) -> UnlabelledOptions | None:
     """The options as `UnlabelledOptions`, None without --unlabelled; raises typer.BadParameter for what needs it."""
-    from annotext.workflows.unlabelled import UnlabelledOptions
+    from annotext.workflows.predict import UnlabelledOptions
 
     given = {"--detections": detections, "--min-points": min_points}
     for name, value in given.items():

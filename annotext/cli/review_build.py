@@ -43,6 +43,7 @@ def build(
     require_extra("review", "review build")
     from annotext.cli.output import print_report
     from annotext.cli.progress import people_progress
+    from annotext.cli.reports.review import build_text
     from annotext.workflows.review_build import build_review
 
     report = build_review(
@@ -56,4 +57,4 @@ def build(
         seed=seed,
         progress=people_progress,
     )
-    print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json, text=build_text)

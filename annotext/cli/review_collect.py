@@ -26,6 +26,7 @@ def collect(
 ) -> None:
     """Append what reviewers decided to a corrections file, for `annotext apply`; say where they disagree."""
     from annotext.cli.output import print_report
+    from annotext.cli.reports.review import collect_text
 
     if (name is None) == (journal is None):
         raise typer.BadParameter("give either the NAME of a dataset or --journal")
@@ -35,4 +36,4 @@ def collect(
         require_extra("review", "review collect NAME")
     from annotext.workflows.review_collect import collect_reviews
 
-    print_report(collect_reviews(name, out, journal=journal), as_json=as_json)
+    print_report(collect_reviews(name, out, journal=journal), as_json=as_json, text=collect_text)

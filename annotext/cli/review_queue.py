@@ -47,6 +47,7 @@ def queue(
     """Say which people to review next: those whose points are expected to hold the most error, unlike ones first."""
     from annotext.cli.output import print_report
     from annotext.cli.progress import people_progress
+    from annotext.cli.reports.review import queue_text
     from annotext.review.decisions import queue as core
     from annotext.workflows.review_queue import review_queue
 
@@ -64,4 +65,4 @@ def queue(
             force=force,
             progress=progress,
         )
-    print_report(result, as_json=as_json)
+    print_report(result, as_json=as_json, text=queue_text)

@@ -18,6 +18,7 @@ def status(
 
     require_extra("review", "review status")
     from annotext.cli.output import print_report
+    from annotext.cli.reports.review import status_text
     from annotext.workflows.review_status import review_status
 
-    print_report(review_status(name), as_json=as_json)
+    print_report(review_status(name), as_json=as_json, text=status_text)

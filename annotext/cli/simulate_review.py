@@ -37,6 +37,7 @@ def simulate_review(
 ) -> None:
     """Let an oracle answer review queues, and count what is still wrong after each share of the points."""
     from annotext.cli.output import print_report
+    from annotext.cli.reports.review import simulation_text
     from annotext.core.errors import AnnotextError
     from annotext.review.decisions import queue
     from annotext.workflows.simulate_review import BUDGETS
@@ -60,4 +61,4 @@ def simulate_review(
         output=output,
         force=force,
     )
-    print_report(result, as_json=as_json)
+    print_report(result, as_json=as_json, text=simulation_text)

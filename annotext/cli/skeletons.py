@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from annotext.core.skeleton import Skeleton
+    from annotext.render.table import Table
 
 
 def skeletons(
@@ -29,17 +28,20 @@ def skeletons(
         _compare([find_skeleton(n) for n in names], as_json)
 
 
-def _table(**options: Any) -> Table:
-    from rich import box
-    from rich.table import Table
+def _print(title: str, table: Table, *more: str) -> None:
+    from rich.markup import escape
 
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", **options)
+    from annotext.cli.output import results
+
+    with results(soft_wrap=True) as console:
+        console.print("\n".join([*([f"[bold]{escape(title)}[/]", ""] if title else []), *table.lines(), *more]))
 
 
 def _list(as_json: bool) -> None:
-    from annotext.cli.output import print_json, results
+    from annotext.cli.output import print_json
     from annotext.core.skeletons import BUILT_IN
     from annotext.formats.files.skeletons import described
+    from annotext.render.table import Column, Table
 
     files = {d.skeleton.name: d for d in reversed(described())}
     rows = [(s, "built in") for s in BUILT_IN.values()]
@@ -54,15 +56,9 @@ def _list(as_json: bool) -> None:
             ]
         )
         return
-    table = _table()
-    table.add_column("skeleton", style="bold")
-    table.add_column("keypoints", justify="right")
-    table.add_column("from")
-    table.add_column("data set")
-    for skeleton, origin in rows:
-        table.add_row(skeleton.name, str(len(skeleton)), origin, titles.get(skeleton.name, ""))
-    with results() as console:
-        console.print(table)
+    columns = [Column("skeleton", left=True), "keypoints", Column("from", left=True), Column("data set", left=True)]
+    table = Table(columns, [[s.name, str(len(s)), origin, titles.get(s.name, "")] for s, origin in rows])
+    _print("", table)
 
 
 def _as_dict(skeleton: Skeleton) -> dict[str, Any]:
@@ -78,37 +74,32 @@ def _as_dict(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def _show(skeleton: Skeleton, as_json: bool) -> None:
-    from annotext.cli.output import print_json, results
+    from annotext.cli.output import print_json
+    from annotext.render.table import Column, Table
 
     if as_json:
         print_json(_as_dict(skeleton))
         return
     partner = {a: b for pair in skeleton.flip_pairs for a, b in (pair, pair[::-1])}
-    table = _table(title=f"{skeleton.name}: {len(skeleton)} keypoints, {len(skeleton.edges)} edges")
-    table.add_column("#", justify="right")
-    for column in ("keypoint", "in its files", "mirrors to"):
-        table.add_column(column)
-    table.add_column("sigma", justify="right")
-    table.add_column("joined to")
+    rows = []
     for i, (keypoint, native) in enumerate(zip(skeleton.keypoints, skeleton.native_names, strict=True)):
         joined = [b if a == keypoint else a for a, b in skeleton.edges if keypoint in (a, b)]
-        table.add_row(
-            str(i),
-            keypoint,
-            native if native != keypoint else "",
-            partner.get(keypoint, ""),
-            f"{skeleton.sigmas[keypoint]:.3f}",
-            ", ".join(joined),
-        )
-    with results() as console:
-        console.print(table)
-        console.print(f"sigmas: {skeleton.sigma_source}", soft_wrap=True)
+        named = native if native != keypoint else ""
+        sigma = f"{skeleton.sigmas[keypoint]:.3f}"
+        rows.append([str(i), keypoint, named, partner.get(keypoint, ""), sigma, ", ".join(joined)])
+    names = [Column(head, left=True) for head in ("keypoint", "in its files", "mirrors to")]
+    _print(
+        f"{skeleton.name}: {len(skeleton)} keypoints, {len(skeleton.edges)} edges",
+        Table([Column("#"), *names, "sigma", Column("joined to", left=True)], rows),
+        f"sigmas: {skeleton.sigma_source}",
+    )
 
 
 def _compare(several: list[Skeleton], as_json: bool) -> None:
-    from annotext.cli.output import print_json, results
+    from annotext.cli.output import print_json
     from annotext.core.errors import AnnotextError
     from annotext.core.skeleton import union
+    from annotext.render.table import Column, Table
 
     first, *others = several
     try:
@@ -130,18 +121,14 @@ def _compare(several: list[Skeleton], as_json: bool) -> None:
             }
         )
         return
-    table = _table(title=f"{' + '.join(s.name for s in several)}: {len(shared)} shared, {len(whole)} in the union")
-    table.add_column("#", justify="right")
-    table.add_column("keypoint")
-    for skeleton in several:
-        table.add_column(skeleton.name, justify="right")
-    table.add_column("")
+    rows = []
     for i, keypoint in enumerate(whole.keypoints):
         owners = [s.name for s in several if keypoint in s.index]
         note = "shared" if len(owners) == len(several) else f"only {owners[0]}" if len(owners) == 1 else ""
         places = [str(s.index[keypoint]) if keypoint in s.index else "" for s in several]
-        table.add_row(str(i), keypoint, *places, note)
-    with results() as console:
-        console.print(table)
-        for skeleton, names in zip(several, own, strict=True):
-            console.print(f"only {skeleton.name} ({len(names)}): {', '.join(names) or 'none'}", soft_wrap=True)
+        rows.append([str(i), keypoint, *places, note])
+    _print(
+        f"{' + '.join(s.name for s in several)}: {len(shared)} shared, {len(whole)} in the union",
+        Table([Column("#"), Column("keypoint", left=True), *(s.name for s in several), Column("", left=True)], rows),
+        *(f"only {s.name} ({len(names)}): {', '.join(names) or 'none'}" for s, names in zip(several, own, strict=True)),
+    )

@@ -16,6 +16,7 @@ def strip(
 ) -> None:
     """Take the additions out: what comes back equals the input as JSON, key order included."""
     from annotext.cli.output import print_report
+    from annotext.cli.reports.files import strip_text
     from annotext.workflows.strip import strip_file
 
-    print_report(strip_file(file, out, force=force), as_json=as_json)
+    print_report(strip_file(file, out, force=force), as_json=as_json, text=strip_text)

@@ -25,6 +25,7 @@ def synth(
     """Draw people with all 21 keypoints known, labelled as COCO, MPII and Halpe label them. No download, no licence."""
     from annotext.cli.output import print_report
     from annotext.cli.progress import people_progress
+    from annotext.cli.reports.files import synth_text
     from annotext.workflows.synth import synthesise
 
     names = [name.strip() for name in sets.split(",") if name.strip()]
@@ -32,4 +33,4 @@ def synth(
         report = synthesise(
             out, people, seed, sets=names, harder=harder, workers=workers, force=force, progress=progress
         )
-    print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json, text=synth_text)

@@ -29,20 +29,25 @@ def tables(
     Runs that differ by their seed only become a mean and a standard deviation. An empty cell is not known.
     """
     from annotext.cli.output import notes, print_report, results
+    from annotext.cli.reports.tables import tables_markdown, tables_text
+    from annotext.formats.files.jsonio import write_json
+    from annotext.formats.files.outputs import check_output, writing
     from annotext.workflows.tables import tables as lay_out
 
     if markdown and as_json:
         raise typer.BadParameter("give --markdown or --json, not both")
     if out is not None:
-        from annotext.formats.files.outputs import check_output
-
         check_output(out, force=force)
     report = lay_out(runs, coco=coco, mpii=mpii)
     if out is not None:
-        report.write(out, as_json=as_json, force=force)
+        if as_json:
+            write_json(report.to_dict(), out, force=force, indent=True)
+        else:
+            with writing(out, force=force) as temporary:
+                temporary.write_text(tables_markdown(report), encoding="utf-8")
         notes.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
     elif markdown:
         with results():
-            print(report.markdown(), end="")
+            print(tables_markdown(report), end="")
     else:
-        print_report(report, as_json=as_json)
+        print_report(report, as_json=as_json, text=tables_text)

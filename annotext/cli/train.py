@@ -68,10 +68,11 @@ def train(
             raise typer.BadParameter(f"{path} does not exist", param_hint="--unpickle")
     require_extra("train", "train")
 
+    from annotext.cli.reports.training import preflight_text, train_text
     from annotext.workflows.train import dry_run_student, train_student
 
-    # Both give a report; what it holds is theirs to say.
-    report = (dry_run_student if dry_run else train_student)(
+    work, text = (dry_run_student, preflight_text) if dry_run else (train_student, train_text)
+    report = work(
         recipe,
         out,
         roots=roots,
@@ -83,7 +84,7 @@ def train(
         force=force,
         console=notes,
     )
-    print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json, text=text)
 
 
 def _places(given: list[str] | None, option: str, kind: str, what: str) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from annotext.evaluation.average_precision import FIGURES, average_precision
 from annotext.evaluation.inputs import WITHHELD, EvaluationInput
 from annotext.evaluation.oks import SIGMA_SETS, SigmaSet, oks
 from annotext.evaluation.pck import distances, share_within, torso_size
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # PCKh as MPII publishes it, and the stricter one of the paper.
 PCKH_THRESHOLDS = (0.5, 0.1)
@@ -96,6 +99,23 @@ class EvaluationReport:
         report["notes"] = list(self.notes)
         report["skipped"] = [p.to_dict() for p in self.skipped]
         return report
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per keypoint: keypoint, n, missing, mean_error_px, pck (%) and pckh@THRESHOLD (%), NaN where nothing
+        was compared."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "keypoint": name,
+                "n": figures.n,
+                "missing": figures.missing,
+                "mean_error_px": figures.mean_error_px,
+                f"pck@{TORSO_THRESHOLD}": figures.pck,
+                **{f"pckh@{threshold}": values[name] for threshold, values in self.pckh.items()},
+            }
+            for name, figures in self.keypoints.items()
+        )
 
 
 def evaluate(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from annotext.render.table import Table
+
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -18,14 +20,6 @@ figure { margin: 1rem 0; } img { max-width: 100%; height: auto; }
 figcaption { font-size: .9rem; opacity: .8; }
 pre { overflow-x: auto; padding: .6rem .8rem; background: color-mix(in srgb, currentColor 8%, transparent); }
 """
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a header; the first column is the row's name."""
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -53,10 +47,7 @@ def to_html(title: str, sections: Sequence[Section]) -> str:
     for section in sections:
         body.append(f"<h2>{escape(section.title)}</h2>")
         body += [f"<p>{escape(paragraph)}</p>" for paragraph in section.text]
-        for table in section.tables:
-            head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
-            rows = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>\n" for row in table.rows)
-            body.append(f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>")
+        body += [table.html() for table in section.tables]
         for picture in section.pictures:
             alt, file = escape(picture.caption, quote=True), escape(picture.file, quote=True)
             body.append(
@@ -82,10 +73,7 @@ def to_markdown(title: str, sections: Sequence[Section]) -> str:
         for paragraph in section.text:
             lines += [paragraph, ""]
         for table in section.tables:
-            lines.append("| " + " | ".join(table.header) + " |")
-            lines.append("| " + " | ".join(["---"] + ["---:"] * (len(table.header) - 1)) + " |")
-            lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-            lines.append("")
+            lines += [*table.markdown(), ""]
         for picture in section.pictures:
             lines += [f"![{picture.caption}]({picture.file})", ""]
         if section.commands:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 
 from annotext.core.additions import Additions
-from annotext.core.errors import SHOWN_PROBLEMS, Finding, InputError, Problem
+from annotext.core.errors import Finding, InputError, Problem
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.jsonio import no_collecting, write_json
 from annotext.formats.files.outputs import check_output
@@ -22,7 +21,6 @@ from annotext.formats.overlay.write import output_paths
 from annotext.review.decisions.apply import apply_corrections
 from annotext.review.decisions.correction import Verdict
 from annotext.review.decisions.files import CorrectionsFile, load_corrections
-from annotext.workflows.skipped import skipped_lines
 
 
 @dataclass(frozen=True)
@@ -66,34 +64,6 @@ class ApplyReport:
             "findings": [f.to_dict() for f in self.findings],
             "skipped": [p.to_dict() for p in self.skipped],
         }
-
-    def summary(self) -> str:
-        points = "1 point" if self.points == 1 else f"{self.points} points"
-        people = "1 person" if self.people == 1 else f"{self.people} people"
-        decisions = "1 decision" if self.decisions == 1 else f"{self.decisions} decisions"
-        by = ", ".join(f"{escape(name)} {count}" for name, count in self.reviewers.items())
-        lines = [
-            f"{escape(self.output)}: {points} of {people} decided, from {decisions}",
-            *(f"  {line}" for line in _table(self.counts)),
-            *([f"by {by}"] if by else []),
-            *([f"notes, which change nothing: {self.notes}"] if self.notes else []),
-        ]
-        if self.findings:
-            found = ", ".join(f"{count} {code}" for code, count in self.found.items())
-            lines.append(f"[yellow]not applied as said:[/] {found}")
-            lines += [f"  {escape(str(f))}" for f in self.findings[:SHOWN_PROBLEMS]]
-            left = len(self.findings) - SHOWN_PROBLEMS
-            lines += [f"  ... and {left} more (--json has all of them)"] if left > 0 else []
-        return "\n".join([*lines, *skipped_lines(self.skipped)])
-
-
-def _table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Keypoints and verdicts that occur."""
-    verdicts = [v.value for v in Verdict if any(v.value in row for row in counts.values())]
-    wide = max((len(keypoint) for keypoint in counts), default=0)
-    head = " ".join([" " * wide, *(f"{v:>8}" for v in verdicts)])
-    rows = [" ".join([f"{k:<{wide}}", *(f"{row.get(v, 0):>8}" for v in verdicts)]) for k, row in counts.items()]
-    return [head, *rows] if counts else []
 
 
 @no_collecting()

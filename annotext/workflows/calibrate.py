@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.markup import escape
 
-from annotext.calibration.datasets import (
-    HELD_OUT,
-    REVIEWED,
-    CalibrationSet,
-    Choice,
-    read_calibration_sets,
-    with_reviews,
-)
+from annotext.calibration.datasets import HELD_OUT, CalibrationSet, Choice, read_calibration_sets, with_reviews
 from annotext.calibration.files import FILE_NAME, write_calibration
 from annotext.calibration.keypoint import ANY
 from annotext.calibration.learn import Learned, learn, learn_any, pooled
@@ -38,13 +30,14 @@ from annotext.evaluation.ranking import (
 )
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.jsonio import read_json, write_json
-from annotext.formats.files.outputs import writing
+from annotext.formats.files.outputs import check_outputs, writing
 from annotext.formats.files.paths import AnyPath, path_of, paths_of
 from annotext.predictors.card import read_card
 from annotext.predictors.load import find_card
-from annotext.render.calibration_plot import Scored, picture
-from annotext.workflows.decide import check_outputs
-from annotext.workflows.skipped import skipped_lines
+from annotext.render.plots import Scored, calibration_plot
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PICTURE = "calibration.png"
 # What a run says about the files it learned from.
@@ -123,55 +116,29 @@ class CalibrationReport:
             "notes": list(self.notes),
         }
 
-    def summary(self) -> str:
-        """What a person wants to read, in rich markup."""
-        lines = [
-            f"[bold]{escape(self.output)}[/]: what points of {escape(self.predictor)} are worth"
-            + (f"; drawn in {escape(self.picture)}" if self.picture else "")
-        ]
-        taught: dict[tuple[str, str], list[str]] = {}
-        for k in self.keypoints:
-            taught.setdefault((k.file, k.protocol), []).append(k.keypoint)
-        lines += [f"  {escape(file)} ({protocol}): {', '.join(names)}" for (file, protocol), names in taught.items()]
-        lines += [
-            f"  right means: {_CRITERIA[self.criterion]}; sizes are distances in the person's own size",
-            "  judged on people that what judges them did not see; raw: the predictor's own score on its own points",
-            "  [dim]AUROC: how often a right point scores above a wrong one. AURC: share wrong among the surest[/]",
-            "  [dim]points, over all shares kept; small is good. ECE: how far scores are from the share right.[/]",
-            f"  [bold]{'keypoint':<15}{'n':>6}{'right':>8}{'AUROC raw':>11}{'AUROC':>7}{'AURC raw':>10}{'AURC':>8}"
-            f"{'ECE':>7}{'90 % radius holds':>19}  anchored[/bold]",
-        ]
-        for k in self.keypoints:
-            line = f"  {k.keypoint:<15}{k.n:>6}{k.right:>8.1%}"
-            if k.figures:
-                f = {name: value[0] for name, value in k.figures.items()}
-                line += f"{_number(f['raw_auroc'], 3):>11}{_number(f['auroc'], 3):>7}"
-                line += f"{_number(f['raw_aurc'], 4):>10}{_number(f['aurc'], 4):>8}"
-                line += f"{f['ece']:>7.3f}{f['coverage']:>18.1%} "
-            else:
-                line += f"  no calibration: {k.skipped}"
-            by = "  [dim]as people decided[/]" if k.protocol == REVIEWED else ""
-            lines.append(f"{line}  {_anchor_text(k.anchor)}{by}")
-        for k in self.keypoints:
-            if k.figures and np.isnan(k.figures["auroc"][0]):
-                wrong = round((1 - k.right) * k.n)
-                lines.append(
-                    f"  [dim]{k.keypoint}: {wrong} of {k.n} wrong, too few to tell which: all have one score[/]"
-                )
-            if not k.anchor["on"]:
-                lines.append(f"  [dim]{k.keypoint} stays where the predictor saw it: {escape(k.anchor['reason'])}[/]")
-        lines += [f"  note: {escape(note)}" for note in self.notes]
-        if self.any_points:
-            lines.append(f"  keypoints without a truth are scored by {self.any_points} held-out joints together")
-        lines.append("  [dim]a domain shift remains: the people to be extended are not those of the truth[/]")
-        return "\n".join([*lines, *skipped_lines(self.skipped)])
+    def to_frame(self) -> pd.DataFrame:
+        """One row per keypoint and truth: keypoint, protocol, file, n, right (share), skipped, anchored; then each
+        figure with its 95 % interval: auroc, auroc_low, auroc_high, ... (see `KeypointReport`), NaN where
+        there is none."""
+        import pandas as pd
 
-
-_CRITERIA = {
-    "ks": "keypoint similarity at least .5 with the person's own area",
-    "pckh": "at most half a head size away",
-    "ks-of-size": "keypoint similarity at least .5 with the usual area for the person's size",
-}
+        return pd.DataFrame(
+            {
+                "keypoint": k.keypoint,
+                "protocol": k.protocol,
+                "file": k.file,
+                "n": k.n,
+                "right": k.right,
+                "skipped": k.skipped,
+                "anchored": k.anchor["on"],
+                **{
+                    name + end: value
+                    for name, figure in k.figures.items()
+                    for end, value in zip(("", "_low", "_high"), figure, strict=True)
+                },
+            }
+            for k in self.keypoints
+        )
 
 
 def calibrate(
@@ -253,7 +220,7 @@ def calibrate(
     scored = _scored(found for _, found in learned)
     if scored:
         with writing(drawn, force=force) as temporary:
-            temporary.write_bytes(picture(scored, f"{card.name}: added points, judged out of sample"))
+            temporary.write_bytes(calibration_plot(scored, f"{card.name}: added points, judged out of sample"))
     else:
         drawn.unlink(missing_ok=True)  # of the calibration that was replaced
     result = CalibrationReport(
@@ -402,17 +369,6 @@ def _scored(learned: Iterable[Learned]) -> list[Scored]:
                 Scored(", ".join(found.keypoints), points.final.right[known], score[known], points.raw_score[known])
             )
     return rows
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if np.isfinite(value) else "-"
-
-
-def _anchor_text(judged: Mapping[str, Any]) -> str:
-    if not judged["on"]:
-        return "off"
-    error = judged["mean_error_in_sizes"]
-    return f"on: error {error['student']:.4f} -> {error['anchored']:.4f} sizes"
 
 
 def _plain(value: float) -> float | None:

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
 from annotext.calibration.baseline import pose_only_predictions
 from annotext.core.additions import Decision, Source
@@ -26,17 +26,20 @@ from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.jsonio import read_json, write_json
 from annotext.formats.files.predictions import read_predictions
 from annotext.predictors.tta import AUGMENTATIONS
-from annotext.render.page import Picture, Section, Table, to_html, to_markdown
+from annotext.render.page import Picture, Section, to_html, to_markdown
+from annotext.render.table import Table, number, percent
 from annotext.workflows.calibrate import PICTURE, calibrate
-from annotext.workflows.decide import decide
-from annotext.workflows.demo_review import DemoReview, ready_for_review
+from annotext.workflows.decide import ExtensionReport, decide
 from annotext.workflows.draw import draw
 from annotext.workflows.evaluate import evaluate_files
-from annotext.workflows.extension import ExtensionReport
 from annotext.workflows.predict import predict
+from annotext.workflows.review_build import ReviewBuildReport, build_review
 from annotext.workflows.strip import strip_file
 from annotext.workflows.synth import synthesise
 from annotext.workflows.train import train_student
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # Different seeds draw different people: those the student is judged on are never those it learned from.
 TRAIN_SEED, VAL_SEED = 1, 2
@@ -50,9 +53,6 @@ SHEET_PEOPLE = 24
 
 # For the intervals: enough that their ends move by less than a tenth of a point.
 RESAMPLES = 2000
-
-_ROW = "  {:<14}{:>10}{:>10}{:>10}{:>10}"
-_PROMISE = "  {:<18}{:>8}{:>14}{:>10}{:>8}"
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,18 @@ class SetResult:
 
 
 @dataclass(frozen=True)
+class DemoReview:
+    """What was built for review, by set. problem: why not all of it was; else empty."""
+
+    built: Mapping[str, ReviewBuildReport]
+    problem: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"built": {name: report.to_dict() for name, report in self.built.items()}, "problem": self.problem}
+
+
+@dataclass(frozen=True)
 class DemoReport:
     """What the demo made, how good it is, and what was built of it for review; None where nobody wanted that."""
 
@@ -163,29 +175,6 @@ class DemoReport:
         sets = {name: result.to_dict() for name, result in self.sets.items()}
         return sets if self.review is None else {**sets, "review": self.review.to_dict()}
 
-    def summary(self) -> str:
-        """What a person wants to read, in rich markup."""
-        lines = []
-        for result in self.sets.values():
-            student = result.student
-            lines += [
-                "",
-                f"[bold]{result.name}[/bold]: mean OKS {student.oks_mean:.3f} over all {len(student.keypoints)} "
-                f"keypoints, {student.people['with_oks']} people not trained on",
-                _ROW.format("added point", "PCK@0.2", "no image", "error px", "no image") + "   lead in PCK [95 %]",
-            ]
-            for k in result.compared:
-                pair = _pair(student.keypoints[k], result.baseline.keypoints[k])
-                lead = result.leads[k]
-                lines.append(_ROW.format(k, *pair) + f"   {lead}" + ("" if lead.low > 0 else f": {lead.verdict}"))
-            if result.promises:
-                lines.append(_PROMISE.format("added by student", "points", "may be wrong", "expected", "wrong"))
-                lines += [_PROMISE.format(k, *_promised(promise)) for k, promise in result.promises.items()]
-        lines += ["", f"Pictures and tables: [bold]{self.out / 'index.html'}[/bold]"]
-        if self.review is not None:
-            lines.append(self.review.summary())
-        return "\n".join(lines)
-
 
 def run_demo(
     out: Path,
@@ -195,6 +184,7 @@ def run_demo(
     recipe: str = "demo",
     review: bool = True,
     force: bool = False,
+    notify: Callable[[object], None] = lambda event: None,
     console: Console | None = None,
     progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] | None = None,
 ) -> DemoReport:
@@ -203,29 +193,28 @@ def run_demo(
     The scores of a set's added points are calibrated on the labels of the other set's people, who have those points;
     the truth is only judged with.
 
-    people, val_people: in each of the two sets. review: also build FiftyOne datasets of both files. progress: opens a
-    bar for a named step, to call with (done, all).
+    people, val_people: in each of the two sets. review: also build FiftyOne datasets of both files. notify: told
+    what happens: the title of a step (str), each step's report, an AnnotextError that the demo goes on without.
+    console: of the training's own progress, stderr by default. progress: opens a bar for a named step, to call with
+    (done, all).
     Raises AnnotextError if `out` exists and was not made by this function, or exists and `force` is not given.
     """
-    console = console or Console(stderr=True)
     _make_room(out, force=force)
     step = progress or (lambda _: nullcontext(lambda _done, _all: None))
 
-    console.rule("1/7  Drawing people", align="left")
+    notify("1/7  Drawing people")
     train_dir, val_dir = out / "people" / "train", out / "people" / "val"
     names = tuple(TAUGHT_BY)
     for folder, n, seed in ((train_dir, people, TRAIN_SEED), (val_dir, val_people, VAL_SEED)):
         folder.parent.mkdir(exist_ok=True)
         with step("drawing people") as advance:
-            console.print(
-                synthesise(folder, n, seed, sets=names, progress=advance).summary(), highlight=False, soft_wrap=True
-            )
+            notify(synthesise(folder, n, seed, sets=names, progress=advance))
 
-    console.rule("2/7  Training one student on both sets", align="left")
+    notify("2/7  Training one student on both sets")
     trained = train_student(recipe, out / "run", roots={n: train_dir / n for n in names}, console=console)
-    console.print(trained.summary(), highlight=False, soft_wrap=True)
+    notify(trained)
 
-    console.rule("3/7  Predicting people the student never saw", align="left")
+    notify("3/7  Predicting people the student never saw")
     (out / "extended").mkdir()
     files = {name: val_dir / name / "annotations.json" for name in names}
     said = {name: out / "extended" / f"{name}.parquet" for name in names}
@@ -233,25 +222,25 @@ def run_demo(
         with step("predicting") as advance:
             images = val_dir / name / "images"
             done = predict(files[name], images, [out / "run"], said[name], tta=tuple(AUGMENTATIONS), progress=advance)
-        console.print(done.summary(), highlight=False, soft_wrap=True)
+        notify(done)
 
-    console.rule("4/7  Calibrating on what each set labels and the other lacks", align="left")
+    notify("4/7  Calibrating on what each set labels and the other lacks")
     calibration, learned = None, None
     try:
         learned = calibrate(out / "run", truths=list(files.values()), predictions=list(said.values()))
-        console.print(learned.summary(), highlight=False, soft_wrap=True)
+        notify(learned)
         calibration = out / "run"
     except AnnotextError as error:
-        console.print(f"not calibrated: {error}", highlight=False, soft_wrap=True)
+        notify(AnnotextError(f"not calibrated: {error}"))
 
-    console.rule("5/7  Extending both files to 21 keypoints, and judging what was added", align="left")
+    notify("5/7  Extending both files to 21 keypoints, and judging what was added")
     extended = {}
     for name in names:
         extended[name] = decide(said[name], files[name], out / "extended" / f"{name}.json", calibration=calibration)
-        console.print(extended[name].summary(), highlight=False, soft_wrap=True)
+        notify(extended[name])
     results = {name: _judge(name, out, train_dir, val_dir, extended[name]) for name in names}
 
-    console.rule("6/7  Drawing the page", align="left")
+    notify("6/7  Drawing the page")
     for name in names:
         file, images = out / "extended" / f"{name}.json", val_dir / name / "images"
         draw(file, images, out / f"{name}.png", people=SHEET_PEOPLE)
@@ -261,14 +250,14 @@ def run_demo(
         shutil.copyfile(out / "run" / PICTURE, out / PICTURE)
     reviewed = None
     if review:
-        console.rule("7/7  Making both files ready for review", align="left")
+        notify("7/7  Making both files ready for review")
         reviewed = ready_for_review(
             {name: out / "extended" / f"{name}.json" for name in names},
             {name: val_dir / name / "images" for name in names},
             said,
         )
         for built in reviewed.built.values():
-            console.print(built.summary(), highlight=False, soft_wrap=True)
+            notify(built)
     report = DemoReport(out, results, reviewed)
     title = "annotext demo: two files extended to 21 keypoints"
     sections = _sections(report)
@@ -276,6 +265,26 @@ def run_demo(
     (out / "report.md").write_text(to_markdown(title, sections), encoding="utf-8")
     write_json(report.to_dict(), out / "report.json", force=True, indent=True)
     return report
+
+
+def ready_for_review(
+    extended: Mapping[str, Path], images: Mapping[str, Path], predictions: Mapping[str, Path]
+) -> DemoReview:
+    """Build one dataset per set, in place of an earlier demo's; decisions do not live in datasets.
+
+    A machine without FiftyOne or without a database for it gets the reason and the cure: the rest of the demo stands.
+    """
+    if find_spec("fiftyone") is None:
+        return DemoReview({}, "FiftyOne is not installed: pip install 'annotext[review]'")
+    built = {}
+    try:
+        for name, file in extended.items():
+            built[name] = build_review(
+                file, images[name], name=f"annotext-demo-{name}", overwrite=True, predictions=[predictions[name]]
+            )
+    except AnnotextError as error:
+        return DemoReview(built, str(error))
+    return DemoReview(built)
 
 
 # Marks a folder as the demo's own, so that --force never deletes anything else.
@@ -346,11 +355,6 @@ def _promises(truth: Poses, file: Path, extended: ExtensionReport) -> dict[str, 
     return promises
 
 
-def _promised(promise: Promise) -> list[str]:
-    shares = [promise.target, promise.expected, promise.wrong]
-    return [str(promise.added), *("-" if share is None else f"{share:.1%}" for share in shares)]
-
-
 def _lead(truth: Poses, student: Predictions, geometry: Predictions, keypoint: str) -> Lead:
     """Both hold the same people in the same order; those with the keypoint and a torso in the truth count."""
     row_of = {int(i): row for row, i in enumerate(truth.ids)}
@@ -397,21 +401,21 @@ def _sections(report: DemoReport) -> list[Section]:
         pictures = [
             Picture(PICTURE, "Left: the share of points that are right, by score. Right: what withholding gains.")
         ]
-        text = ["Judged on the labels of people that what judges them did not see."]
-        sections.append(Section("What the scores are worth", text=text, pictures=pictures))
+        text = ["Measured out of sample, on the labels of people the calibration was not fitted on."]
+        sections.append(Section("Calibration", text=text, pictures=pictures))
     for name, result in report.sets.items():
         student = result.student
         rows = [
-            [k, str(ours.n), *_pair(ours, theirs), str(result.leads[k]), result.leads[k].verdict]
+            [k, str(ours.n), *scores(ours, theirs), str(result.leads[k]), result.leads[k].verdict]
             for k in result.compared
             for ours, theirs in [(student.keypoints[k], result.baseline.keypoints[k])]
         ]
         added = [
-            [k, source, str(f.n), _one(f.pck), _one(f.mean_error_px)]
+            [k, source, str(f.n), number(f.pck, 1), number(f.mean_error_px, 1)]
             for k, sources in result.finished.added.items()
             for source, f in sources.items()
         ]
-        kept = [[k, *_promised(promise)] for k, promise in result.promises.items()]
+        kept = [[k, str(p.added), *map(percent, (p.target, p.expected, p.wrong))] for k, p in result.promises.items()]
         head = ["added by the student", "points", "may be wrong", "expected wrong", "wrong"]
         promised = [Table(head, kept)] if kept else []
         worst = Picture(f"{name}_worst.png", "The lowest scores first: where a person should look")
@@ -445,9 +449,6 @@ def _sections(report: DemoReport) -> list[Section]:
     return sections
 
 
-def _pair(ours: KeypointFigures, theirs: KeypointFigures) -> list[str]:
-    return [_one(ours.pck), _one(theirs.pck), _one(ours.mean_error_px), _one(theirs.mean_error_px)]
-
-
-def _one(value: float) -> str:
-    return f"{value:.1f}" if value == value else "-"
+def scores(ours: KeypointFigures, theirs: KeypointFigures) -> list[str]:
+    """PCK@0.2 of both, then the mean error in pixels of both, as text."""
+    return [number(ours.pck, 1), number(theirs.pck, 1), number(ours.mean_error_px, 1), number(theirs.mean_error_px, 1)]

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from annotext.calibration.pose_only import fit
 from annotext.core.anatomy import SHARED
@@ -21,7 +20,7 @@ from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.poses import Poses
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import COCO17, MPII16
-from annotext.evaluation.derive_check import LIMITS, Figures, Measurement, Unit, measure, unit_of
+from annotext.evaluation.derive_check import Figures, Measurement, Unit, measure, unit_of
 from annotext.evaluation.derive_search import MOST_PARENTS, Found, find
 from annotext.formats.annotations.head_sizes import with_head_sizes
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
@@ -29,17 +28,9 @@ from annotext.formats.files.jsonio import write_json
 from annotext.formats.files.outputs import check_output
 from annotext.formats.files.skeletons import known_skeletons
 from annotext.formats.overlay.write import refuse_extended
-from annotext.workflows.skipped import skipped_lines
 
-_UNIT_NAMES = {
-    "head": "head sizes (0.6 x the head box's diagonal)",
-    "torso": "torsos (middle of the shoulders to middle of the hips): the file has no head sizes",
-    "size": "person sizes (twice the root mean square distance of the labelled points from their mean): the file has "
-    "neither head sizes nor torsos",
-}
-
-
-_SAME, _EVERYBODY = "regression on geometry, same people", "regression on geometry, everybody"
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -92,6 +83,27 @@ class DeriveCheckReport:
         """Keypoint -> figures of its declared rule (n 0 and null without one), then what else is known of it."""
         return {name: self._keypoint(check) for name, check in self.keypoints.items()}
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row per rule: keypoint, kind (declared, found, regression), rule, unit, n, then the figures that
+        `Figures.to_dict` names, each with its 95 % interval (NAME_low, NAME_high)."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for name, check in self.keypoints.items():
+            rules: list[tuple[str, str, Figures]] = []
+            if check.measurement is not None:
+                rules.append(("declared", check.measurement.rule.text(), check.measurement.figures))
+            if check.found is not None:
+                rules += [("found", found.rule.text(), found.figures) for found in check.found.rules]
+            if check.regressor is not None:
+                rules.append(("regression", ", ".join(check.regressor.inputs), check.regressor.everybody))
+            for kind, rule, measured in rules:
+                figures = measured.to_dict()
+                for figure, interval in figures.pop("interval_95").items():
+                    figures |= {f"{figure}_low": interval[0], f"{figure}_high": interval[1]}
+                rows.append({"keypoint": name, "kind": kind, "rule": rule, "unit": self.unit, **figures})
+        return pd.DataFrame(rows)
+
     def document(self) -> dict[str, Any]:
         """`to_dict` under "keypoints", and which files it is about: what --report writes."""
         return {
@@ -138,82 +150,6 @@ class DeriveCheckReport:
             }
         entry["notes"] = list(check.notes)
         return entry
-
-    def summary(self) -> str:
-        """What a person wants to read, in rich markup."""
-        lines = [
-            f"[bold]{escape(self.file)}[/]: {self.people} people ({escape(self.skeleton)})",
-            f"distances in {_UNIT_NAMES[self.unit]}; {self.with_unit} people have one",
-        ]
-        width = self._width()
-        declared = {k: c.measurement for k, c in self.keypoints.items() if c.measurement is not None}
-        if declared:
-            lines += ["", _header("declared rules", self.unit, width)]
-        for name, measured in declared.items():
-            lines.append(_row(f"{name} = {measured.rule.text()}", measured.figures, width))
-            lines += [f"  [dim]{line}[/]" for line in self._about(measured)]
-        for name, check in self.keypoints.items():
-            lines += self._searched(name, check, width)
-            lines += [f"[yellow]{escape(name)}:[/] {escape(note)}" for note in check.notes]
-        return "\n".join([*lines, *skipped_lines(self.skipped)])
-
-    def _width(self) -> int:
-        """Characters the longest formula needs."""
-        found = [f.rule.text() for c in self.keypoints.values() if c.found is not None for f in c.found.rules]
-        declared = [
-            f"{name} = {c.measurement.rule.text()}" for name, c in self.keypoints.items() if c.measurement is not None
-        ]
-        return max(map(len, (_SAME, *found, *declared))) + 2
-
-    def _about(self, measured: Measurement) -> list[str]:
-        lines = [f"{measured.rule.source} -> {measured.rule.target}: {escape(measured.rule.evidence)}"]
-        lacking = {"lack a parent": measured.without_parents, f"have no {self.unit}": measured.without_unit}
-        counts = ", ".join(f"{n} {what}" for what, n in lacking.items() if n)
-        if counts:
-            lines.append(f"of {measured.labelled} people with the keypoint {counts}: not judged")
-        if measured.farthest:
-            worst = ", ".join(f"{d:.2f} (id {self.names[r][0]}, {self.names[r][1]})" for r, d in measured.farthest)
-            lines.append(f"farthest: {escape(worst)}")
-        return lines
-
-    def _searched(self, name: str, check: KeypointCheck, width: int) -> list[str]:
-        lines: list[str] = []
-        if check.found is not None:
-            found = check.found
-            how = (
-                f"fitted and cross-checked on {found.taught} people"
-                if self.train is None
-                else f"fitted on {found.taught} people of {escape(self.train)}, judged on {len(found.rows)}"
-            )
-            lines += ["", _header(f"found for {name}", self.unit, width)]
-            lines += [_row(f.rule.text(), f.figures, width) for f in found.rules]
-        if check.regressor is not None:
-            if check.found is None:
-                lines += ["", _header(name, self.unit, width)]
-            if check.regressor.same is not None:
-                lines.append(_row(_SAME, check.regressor.same, width))
-            lines.append(_row(_EVERYBODY, check.regressor.everybody, width))
-        if check.found is not None:
-            lines.append(
-                f"  [dim]{check.found.candidates} combinations of {len(check.found.parents)} keypoints, {how}[/]"
-            )
-            if check.found.left_out:
-                lines.append(f"  [dim]left out, too rare or one-sided: {escape(', '.join(check.found.left_out))}[/]")
-        return lines
-
-
-def _header(title: str, unit: str, width: int) -> str:
-    limits = "".join(f"{f'% within {limit:g}':>24}" for limit in LIMITS[unit])
-    return f"[bold]{escape(title):<{width}}{'n':>6}{'median':>9}{limits}{'error':>8}[/]"
-
-
-def _row(name: str, figures: Figures, width: int) -> str:
-    shares = "".join(
-        f"{f'{share:.2f} [{low:.1f}, {high:.1f}]':>24}" if figures.n else f"{'-':>24}"
-        for share, low, high in figures.within.values()
-    )
-    numbers = f"{figures.median[0]:>9.3f}{shares}{figures.error[0]:>8.3f}" if figures.n else f"{'-':>9}{shares}{'-':>8}"
-    return f"{escape(f'{name:<{width}}')}{figures.n:>6}{numbers}"
 
 
 def _nobody(unit: str) -> Figures:

@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from annotext.core.additions import Additions, Source, beside
 from annotext.core.errors import AnnotextError, InputError, Problem
@@ -18,7 +17,6 @@ from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.outputs import check_output, writing
 from annotext.predictors.images import find_missing, image_path, pointer_to, read_image, used_images
 from annotext.render.pictures import Tile, contact_sheet
-from annotext.workflows.skipped import skipped_lines
 
 # People on a sheet unless asked otherwise: a screenful.
 PEOPLE = 24
@@ -50,11 +48,6 @@ class DrawReport:
             "people": [{"id": i, "lowest": keypoint, "score": score} for i, keypoint, score in shown],
             "skipped": [p.to_dict() for p in self.skipped],
         }
-
-    def summary(self) -> str:
-        """One line, and what was skipped."""
-        line = f"[bold]{escape(self.output)}[/]: {len(self.people)} of {self.of} people with additions"
-        return "\n".join([line, *skipped_lines(self.skipped)])
 
 
 def draw(

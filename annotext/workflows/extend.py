@@ -1,28 +1,24 @@
-"""Extend an annotation file by the keypoints it lacks: predict, decide, write, and say what was done."""
+"""Extend an annotation file by the keypoints it lacks: predict, then decide."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from annotext.calibration.files import calibration_file, settle_calibration
 from annotext.core.errors import AnnotextError
-from annotext.formats.annotations.read import read_annotations
-from annotext.formats.files.jsonio import write_json
 from annotext.formats.files.paths import AnyPath, path_of
-from annotext.formats.files.predictions import read_predictions, write_predictions
-from annotext.formats.overlay.write import output_paths, refuse_extended
+from annotext.formats.files.predictions import write_predictions
 from annotext.workflows.decide import (
+    ExtensionReport,
     PolicyOptions,
-    calibration_file,
-    check_outputs,
-    check_same_file,
-    settle_calibration,
-    settle_policy,
+    carry_out,
+    decide,
+    prepare,
 )
-from annotext.workflows.extension import ExtensionReport, extend_file, timed
-from annotext.workflows.predict import AnyPredictor, load_predictors, predict_people, predictors_of
-from annotext.workflows.unlabelled import UnlabelledOptions
+from annotext.workflows.predict import AnyPredictor, UnlabelledOptions, load_predictors, predict_people, predictors_of
 
 
 def extend(
@@ -59,66 +55,53 @@ def extend(
     """
     annotations, output, predictors = Path(annotations), Path(output), predictors_of(predictors)
     images, predictions, calibration, report = (path_of(p) for p in (images, predictions, calibration, report))
-    paths = [p for p in predictors if isinstance(p, Path)]
-    run = next((p for p in [*paths, *([calibration] if calibration else [])] if p.is_dir()), None)
-    options = policy or PolicyOptions()
-    settled, policy_from = settle_policy(options, run)
-    file = read_annotations(annotations, skip_bad=skip_bad)
-    refuse_extended(file)
-    if not predictors and predictions is None:
-        raise AnnotextError("extend needs a predictor: give --predictor, or --predictions of an earlier run")
-    written = [*output_paths(file, output), *(p for p in (predictions if predictors else None, report) if p)]
-    read = [annotations, *paths, *([predictions] if not predictors else []), path_of(options.file)]
-    read += [calibration_file(p) for p in (calibration, *paths)]
-    if unlabelled is not None:
-        read.append(path_of(unlabelled.detections))
-    check_outputs(written, read, force)
-    whole = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad)
-    detections = None if whole is None else whole.detections
-    skipped = [*file.skipped, *(() if detections is None else detections.skipped)]
-    seconds: float | None = None
-    if predictors:
-        if images is None:
-            raise AnnotextError("extend needs the images to predict on: give --images")
-        started = time.perf_counter()
-        loaded = load_predictors(predictors)
-        trust, notes = settle_calibration(calibration, paths, [p.identity for p in loaded])
-        on_bad = skipped.append if skip_bad else None
-        said = predict_people(
-            file,
-            images,
-            loaded,
-            tta=tta,
-            unlabelled=whole is not None,
-            detections=detections,
-            on_bad=on_bad,
-            progress=progress,
-        )
-        seconds = time.perf_counter() - started
-    else:
-        assert predictions is not None
+    if not predictors:
+        if predictions is None:
+            raise AnnotextError("extend needs a predictor: give --predictor, or --predictions of an earlier run")
         if tta:
             raise AnnotextError("test-time augmentation (--tta) needs images: give --predictor too")
-        check_same_file(file, predictions)
-        if whole is not None:
-            whole.check_predictions(predictions)
-        said = read_predictions(predictions)
-        trust, notes = settle_calibration(calibration, [], [p.predictor for p in said])
-    if predictors and predictions is not None:
-        more = None if detections is None else detections.sha256
-        write_predictions(predictions, said, input_sha256=file.sha256, force=force, detections_sha256=more)
-    result = extend_file(
-        file,
-        said,
+        return decide(
+            predictions,
+            annotations,
+            output,
+            calibration=calibration,
+            policy=policy,
+            unlabelled=unlabelled,
+            report=report,
+            skip_bad=skip_bad,
+            force=force,
+        )
+    paths = [p for p in predictors if isinstance(p, Path)]
+    task = prepare(
+        annotations,
         output,
-        settled,
-        policy_from=policy_from,
-        calibration=trust,
-        unlabelled=whole,
-        skipped=skipped,
-        notes=notes,
+        policy,
+        run=next((p for p in [*paths, *([calibration] if calibration else [])] if p.is_dir()), None),
+        unlabelled=unlabelled,
+        report=report,
+        written=[] if predictions is None else [predictions],
+        read=[*paths, *(calibration_file(p) for p in (calibration, *paths))],
+        skip_bad=skip_bad,
         force=force,
     )
-    if report is not None:
-        write_json(result.to_dict(), report, force=force, indent=True)
-    return timed(result, seconds)
+    if images is None:
+        raise AnnotextError("extend needs the images to predict on: give --images")
+    started = time.perf_counter()
+    loaded = load_predictors(predictors)
+    found, notes = settle_calibration(calibration, paths, [p.identity for p in loaded])
+    skipped = task.skipped
+    made = predict_people(
+        task.file,
+        images,
+        loaded,
+        tta=tta,
+        unlabelled=unlabelled is not None,
+        detections=task.detections,
+        on_bad=skipped.append if skip_bad else None,
+        progress=progress,
+    )
+    seconds = time.perf_counter() - started
+    if predictions is not None:
+        sha256, more = task.file.sha256, task.detections_sha256
+        write_predictions(predictions, made, input_sha256=sha256, force=force, detections_sha256=more)
+    return replace(carry_out(task, made, found, notes=notes, skipped=skipped), seconds=seconds)

@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from annotext.core.errors import AnnotextError, InputError, Problem
 from annotext.core.policy import gains_keypoints
 from annotext.core.poses import Poses, joined
 from annotext.core.predictions import Predictions
-from annotext.formats.annotations.detections import Detections
+from annotext.core.pseudo_labels import MIN_POINTS
+from annotext.formats.annotations.detections import DEFAULT_MIN_DETECTION, Detections, read_detections
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.formats.files.outputs import check_output
 from annotext.formats.files.paths import AnyPath, paths_of
@@ -26,8 +26,31 @@ from annotext.predictors.load import load_predictor
 from annotext.predictors.pipeline import predict as ask
 from annotext.predictors.predictor import Predictor
 from annotext.predictors.tta import AUGMENTATIONS, AugmentedPredictor
-from annotext.workflows.skipped import skipped_lines
-from annotext.workflows.unlabelled import UnlabelledOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class UnlabelledOptions:
+    """What a command line says about people without labels.
+
+    detections: a COCO detection result file with people for images without annotations. min_detection: from which
+    score of it. min_points: people with fewer points that are sure enough stay empty.
+    """
+
+    detections: AnyPath | None = None
+    min_detection: float = DEFAULT_MIN_DETECTION
+    min_points: int = MIN_POINTS
+
+    def read(self, file: AnnotationFile, *, skip_bad: bool = False) -> Detections | None:
+        """The people that the detections name. Raises InputError as `read_detections` does."""
+        if self.min_points < 1:
+            raise AnnotextError(f"a person of at least {self.min_points} points: expected 1 or more")
+        if self.detections is None:
+            return None
+        return read_detections(self.detections, file, min_score=self.min_detection, skip_bad=skip_bad)
+
 
 # A loaded predictor, or where one is.
 AnyPredictor = AnyPath | Predictor
@@ -69,30 +92,11 @@ class PredictReport:
             "skipped": [p.to_dict() for p in self.skipped],
         }
 
-    def summary(self) -> str:
-        """What a person wants to read, in rich markup."""
-        people = self.people
-        lines = [
-            f"[bold]{escape(self.output)}[/]: {people['asked'] - people['found']} of {people['in_file']} people"
-            + (f", and {people['found']} that were detected" if people["found"] else "")
-            + f", on {self.images} images"
-        ]
-        others = [f"{people[key]} {text}" for key, text in _NOT_ASKED.items() if people[key]]
-        if others:
-            lines.append(f"  not asked about: {', '.join(others)}")
-        for p in self.predictors:
-            lines.append(f"  {escape(p['name'])} ({p['source']}, sha256 {p['sha256'][:12]}): {p['people']} people")
-            lines.append(f"    {len(p['keypoints'])} keypoints, each with score, {', '.join(p['features'])}")
-        again = sum(AUGMENTATIONS[name] for name in self.tta)
-        looks = f", each looked at {1 + again} times ({', '.join(self.tta)})" if again else ""
-        lines.append(
-            f"  in {self.seconds:.1f} s: {people['asked'] / max(self.seconds, 1e-9):.1f} people/s by "
-            f"{len(self.predictors)} predictor{'s' if len(self.predictors) > 1 else ''}{looks}"
-        )
-        return "\n".join([*lines, *skipped_lines(self.skipped)])
+    def to_frame(self) -> pd.DataFrame:
+        """One row per predictor: name, sha256, source, people, keypoints and features (tuples of names)."""
+        import pandas as pd
 
-
-_NOT_ASKED = {"without_keypoints": "without labelled keypoints", "crowd": "crowds"}
+        return pd.DataFrame({k: tuple(v) if isinstance(v, list) else v for k, v in p.items()} for p in self.predictors)
 
 
 def predict(
@@ -123,7 +127,7 @@ def predict(
         inputs.append(Path(unlabelled.detections))
     check_output(output, force=force, inputs=inputs)
     file = read_annotations(annotations, skip_bad=skip_bad)
-    detections = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad).detections
+    detections = None if unlabelled is None else unlabelled.read(file, skip_bad=skip_bad)
     asked = people_to_ask(file.poses, unlabelled=unlabelled is not None)
     found = 0 if detections is None else len(detections.people)
     if not asked.any() and not found:
@@ -131,7 +135,7 @@ def predict(
         raise InputError.single(annotations, "", "has nobody to predict", hint)
     skipped = [*file.skipped, *(() if detections is None else detections.skipped)]
     started = time.perf_counter()
-    said = predict_people(
+    made = predict_people(
         file,
         images,
         predictors,
@@ -144,7 +148,7 @@ def predict(
     seconds = time.perf_counter() - started
     write_predictions(
         output,
-        said,
+        made,
         input_sha256=file.sha256,
         force=force,
         inputs=inputs,
@@ -165,7 +169,7 @@ def predict(
         },
         images=len(np.unique(np.concatenate(used))),
         tta=tuple(name for name in AUGMENTATIONS if name in tta),
-        predictors=tuple(_said_by(p) for p in said),
+        predictors=tuple(_predicted_by(p) for p in made),
         skipped=tuple(skipped),
         seconds=seconds,
     )
@@ -221,10 +225,10 @@ def load_predictors(predictors: Sequence[Path | Predictor], tta: Collection[str]
     return [AugmentedPredictor(p, tta) for p in loaded] if tta else loaded
 
 
-def _said_by(said: Predictions) -> dict[str, Any]:
+def _predicted_by(made: Predictions) -> dict[str, Any]:
     return {
-        **said.predictor.to_dict(),
-        "people": len(said),
-        "keypoints": list(said.skeleton.keypoints),
-        "features": list(said.features),
+        **made.predictor.to_dict(),
+        "people": len(made),
+        "keypoints": list(made.skeleton.keypoints),
+        "features": list(made.features),
     }

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
-from rich.markup import escape
 
 from annotext.core.additions import Additions, Decision
 from annotext.core.errors import InputError, Problem
@@ -71,17 +70,6 @@ class ReviewBuildReport:
             "audit": {"points": self.audit, "seed": self.seed},
             "notes": list(self.notes),
         }
-
-    def summary(self) -> str:
-        """What is in it, view by view, and how to open it."""
-        lines = [
-            f"[bold]{escape(self.dataset)}[/]: {self.people} people on {self.images} images, "
-            f"{self.to_review} added points to review"
-        ]
-        width = max((len(name) for name in self.views), default=0)
-        lines += [f"  {escape(name):<{width}}  {count:>6} images" for name, count in self.views.items()]
-        lines += [f"note: {escape(note)}" for note in self.notes]
-        return "\n".join([*lines, f"open it: annotext review open {escape(self.dataset)}"])
 
 
 @no_collecting()

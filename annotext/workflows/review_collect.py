@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from annotext.core.errors import AnnotextError, Finding, InputError, Problem
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.outputs import check_output
@@ -15,10 +13,6 @@ from annotext.review.decisions.apply import apply_corrections
 from annotext.review.decisions.correction import Correction, standing
 from annotext.review.decisions.files import append_corrections, load_corrections
 from annotext.review.decisions.journal import journal_files, journal_folder, journal_kind, read_journals
-from annotext.workflows.skipped import skipped_lines
-
-# Findings a person is shown; programs get all.
-SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -49,17 +43,6 @@ class ReviewCollectReport:
             "findings": [f.to_dict() for f in self.findings],
             "skipped": [p.to_dict() for p in self.skipped],
         }
-
-    def summary(self) -> str:
-        """What is new, and what somebody should look at."""
-        lines = [
-            f"[bold]{escape(self.output)}[/]: {self.new} new decisions of {escape(self.source)}, {self.decisions} in "
-            f"all, on {self.points} points that stand"
-        ]
-        lines += [f"{f.severity}: {escape(str(f))}" for f in self.findings[:SHOWN]]
-        if len(self.findings) > SHOWN:
-            lines.append(f"... and {len(self.findings) - SHOWN} more findings (--json shows all)")
-        return "\n".join([*lines, *skipped_lines(self.skipped)])
 
 
 def collect_reviews(name: str | None, output: Path, *, journal: Path | None = None) -> ReviewCollectReport:

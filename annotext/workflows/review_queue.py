@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from annotext.core.additions import Additions
 from annotext.core.anatomy import SHARED
@@ -32,8 +31,8 @@ from annotext.review.decisions.queue import (
 )
 from annotext.review.decisions.queue_file import QueuedPerson, QueueFile, write_queue
 
-# Lines of the table for people; programs get all.
-SHOWN = 20
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -117,41 +116,16 @@ class QueueReport:
             "notes": list(self.notes),
         }
 
-    def summary(self) -> str:
-        """What a person wants to read, in rich markup."""
-        chosen, of = self.chosen, self.of
-        lines = [
-            f"[bold]{chosen['people']:g} of {of['people']:g} people[/] to review next, with {chosen['points']:g} of "
-            f"{of['points']:g} open points{_share(chosen, of, 'points')}, by {self.strategy}"
-        ]
-        if of["points"]:
-            lines.append(
-                f"  expected: {chosen['expected_wrong']:.1f} of {of['expected_wrong']:.1f} wrong points"
-                f"{_share(chosen, of, 'expected_wrong')}, "
-                f"{chosen['expected_error']:.1f} of {of['expected_error']:.1f} person sizes of error"
-                f"{_share(chosen, of, 'expected_error')}"
-            )
-        if self.decided:
-            lines.append(f"  decided before, and not asked again: {self.decided} points")
-        if self.people:
-            lines.append(f"  [bold]{'':>4} {'person':>14}  {'image':<28}{'wrong':>7}  points, probability wrong[/]")
-        for place, person in enumerate(self.people[:SHOWN], start=1):
-            points = ", ".join(f"{p['keypoint']} {p['wrong']:.2f}" for p in person["points"])
-            image = str(person["image"])
-            image = image if len(image) <= 27 else "..." + image[-24:]
-            lines.append(
-                f"  {place:>4} {person['id']:>14}  {escape(f'{image:<28}')}{person['expected_wrong']:>7.2f}  {points}"
-            )
-        if len(self.people) > SHOWN:
-            lines.append(f"  [dim]and {len(self.people) - SHOWN} more: --json prints all, -o writes them[/]")
-        if self.output:
-            lines.append(f"  written to [bold]{escape(self.output)}[/]")
-        lines += [f"  [yellow]note[/]: {escape(note)}" for note in self.notes]
-        return "\n".join(lines)
+    def to_frame(self) -> pd.DataFrame:
+        """One row per open point, in the order of review: place (from 1), id, image, then keypoint, decision, score,
+        wrong (probability) and error (person sizes) of the point."""
+        import pandas as pd
 
-
-def _share(chosen: Mapping[str, float], of: Mapping[str, float], key: str) -> str:
-    return f" ({chosen[key] / of[key]:.1%})" if of[key] else ""
+        return pd.DataFrame(
+            {"place": place, "id": person["id"], "image": person["image"], **point}
+            for place, person in enumerate(self.people, start=1)
+            for point in person["points"]
+        )
 
 
 def review_queue(

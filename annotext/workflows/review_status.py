@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.markup import escape
-
 from annotext.core.errors import InputError, Problem
 from annotext.evaluation.ranking import clopper_pearson_upper
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.review.decisions.apply import Revision, agreement, apply_corrections
 from annotext.review.decisions.correction import Correction, Verdict, standing
 from annotext.review.decisions.reviewers import Reviewer, reviewers
-from annotext.workflows.skipped import skipped_lines
 
 _WRONG = (Verdict.REJECT, Verdict.ABSENT)
 LEVEL = 0.95
@@ -103,27 +100,6 @@ class DatasetStatus:
             "notes": list(self.notes),
         }
 
-    def lines(self) -> list[str]:
-        """For people, in rich markup."""
-        left = self.minutes_left
-        time = "" if left is None or not self.left else f", about {_duration(left)} at the speed so far"
-        found = [
-            f"[bold]{escape(self.name)}[/]: {self.decided} points decided, {self.left} to review left{time}",
-            f"  [dim]{escape(self.extended)}, {self.images} images[/]",
-        ]
-        width = max((len(r.name) for r in self.reviewers), default=0)
-        for r in self.reviewers:
-            verdicts = ", ".join(f"{count} {verdict}" for verdict, count in r.verdicts.items())
-            rate = "" if r.per_minute is None else f"  {r.per_minute:.1f}/min"
-            name = escape(f"{r.name:<{width}}")
-            found.append(f"  {name}  {r.points:>6} points{rate}  {verdicts}")
-        if self.conflicts:
-            what = "point" if self.conflicts == 1 else "points"
-            found.append(f"  [yellow]reviewers disagree on {self.conflicts} {what}[/]: see the tag conflict")
-        if self.audit is not None:
-            found.append(f"  random audit: {self.audit}")
-        return found + [f"  note: {escape(note)}" for note in self.notes]
-
 
 @dataclass(frozen=True)
 class ReviewStatusReport:
@@ -138,13 +114,6 @@ class ReviewStatusReport:
             "datasets": [d.to_dict() for d in self.datasets],
             "skipped": [p.to_dict() for p in self.skipped],
         }
-
-    def summary(self) -> str:
-        """Dataset by dataset."""
-        if not self.datasets:
-            return "no dataset of annotext in this database; annotext review build makes one"
-        lines = [line for d in self.datasets for line in d.lines()]
-        return "\n".join([*lines, *skipped_lines(self.skipped)])
 
 
 def review_status(name: str | None = None) -> ReviewStatusReport:
@@ -248,9 +217,3 @@ def _audit(
             moved = math.dist(review.before.xy, revision.additions.xy[i, j].tolist())
             wrong += moved > tolerance(decided[person, keypoint])
     return AuditEstimate.counted(wrong, judged, len(audited))
-
-
-def _duration(minutes: float) -> str:
-    if minutes < 1:
-        return "a minute"
-    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from annotext.core.anatomy import SHARED
 from annotext.core.errors import AnnotextError, InputError, Problem
@@ -18,13 +17,12 @@ from annotext.core.frame import columns
 from annotext.core.poses import Poses
 from annotext.evaluation.ranking import Interval
 from annotext.formats.annotations.read import read_annotations
-from annotext.formats.files.outputs import check_output, writing
-from annotext.render.review_plot import Curve, picture
+from annotext.formats.files.outputs import check_output, check_outputs, writing
+from annotext.render.plots import Curve, review_plot
 from annotext.review.decisions.correction import Correction, Point, Verdict
 from annotext.review.decisions.files import correction_line
 from annotext.review.decisions.gain import TrueErrors, best_order, removed
 from annotext.review.decisions.queue import ReviewValue, Strategy, sizes
-from annotext.workflows.decide import check_outputs
 from annotext.workflows.review_queue import OpenReview, open_review, tolerances
 
 # Shares of the added points after which the residual is noted.
@@ -125,44 +123,6 @@ class SimulationReport:
             "reviewed": dict(self.reviewed),
             "notes": list(self.notes),
         }
-
-    def summary(self) -> str:
-        """What a person wants to read, in rich markup."""
-        lines = [
-            f"[bold]{escape(self.extended)}[/]: {self.points} open points of {self.people} people on "
-            f"{self.images} images, {self.wrong} wrong ({self.absent} of them not in the picture)",
-            f"  error mass {self.mass:.1f} person sizes, over the wrong points and none above 1; unclipped "
-            f"{self.unclipped:.1f}; over all points, right ones too, {self.distance:.1f}",
-            f"  [bold]after {self.share:.0%} of the points{'':<8}{'mass removed':>26}{'times random':>24}"
-            f"{'wrong removed':>24}[/]",
-        ]
-        for o in self.outcomes:
-            figures = f"{_percent(o.removed):>26}{_times(o.times_random):>24}{_percent(o.wrong_removed):>24}"
-            lines.append(f"  {o.strategy:<28}{figures}")
-        mean, low, high = self.random
-        lines.append(
-            f"  {'random':<28}{f'{mean:.1%} ({low:.1%} to {high:.1%})':>26}  [dim]mean, 95 % of {self.seeds} orders[/]"
-        )
-        for of in ("people", "points"):
-            best = f"{f'{of} by their true error':<28}{self.oracle[of]:>26.1%}"
-            lines.append(f"  {best}  [dim]no order of {of} can do better[/]")
-        lines.append(f"  [bold]{'residual mass after':<28}" + "".join(f"{b:>8.0%}" for b in self.budgets) + "[/]")
-        for o in self.outcomes:
-            lines.append(f"  {o.strategy:<28}" + "".join(f"{v:>8.1%}" for v in o.residual))
-        lines.append(
-            f"  [bold]{f'by {self.outcomes[0].strategy}':<28}{'points':>8}{'wrong':>8}{'mass':>8}{'reviewed':>10}"
-            f"{'mass removed':>14}[/]"
-        )
-        for name, f in self.keypoints.items():
-            counted = f"{f['points']:>8g}{f['wrong']:>8g}{f['mass']:>8.1f}"
-            lines.append(f"  {name:<28}{counted}{f['reviewed']:>10.1%}{f['removed']:>14.1%}")
-        if self.picture:
-            lines.append(f"  drawn in {escape(self.picture)}")
-        if self.output:
-            said = ", ".join(f"{n} {verdict}" for verdict, n in self.reviewed.items() if verdict != "people")
-            lines.append(f"  [bold]{escape(self.output)}[/]: {self.reviewed.get('people', 0)} people reviewed: {said}")
-        lines += [f"  [yellow]note[/]: {escape(note)}" for note in self.notes]
-        return "\n".join(lines)
 
 
 def simulate_review(
@@ -416,7 +376,7 @@ def _drawn(
             Curve("best possible", 1 - removed(best, counts.points, what, grid)),
         ]
     n, wrong = int(found.points.sum()), int(found.wrong.sum())
-    return picture(grid, panels, share, f"{title}: {n} added points, {wrong} wrong")
+    return review_plot(grid, panels, share, f"{title}: {n} added points, {wrong} wrong")
 
 
 def _interval(i: Interval) -> dict[str, float | None]:
@@ -425,11 +385,3 @@ def _interval(i: Interval) -> dict[str, float | None]:
 
 def _plain(value: float) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None
-
-
-def _percent(i: Interval) -> str:
-    return f"{i.value:.1%} ({i.low:.1%} to {i.high:.1%})"
-
-
-def _times(i: Interval) -> str:
-    return f"{i.value:.1f} ({i.low:.1f} to {i.high:.1f})"

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from annotext.formats.files.jsonio import read_json, write_json
 from annotext.formats.files.outputs import check_output
 from annotext.formats.overlay.strip import count_additions, strip_document
@@ -24,10 +22,6 @@ class StripReport:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    def summary(self) -> str:
-        points = "1 added keypoint" if self.keypoints == 1 else f"{self.keypoints} added keypoints"
-        return f"{escape(self.output)}: the input again; {points} taken from each of {self.people} people"
 
 
 def strip_file(path: str | Path, output: str | Path, *, force: bool = False) -> StripReport:

@@ -66,17 +66,6 @@ class SynthReport:
             "sets": {s.name: s.to_dict() for s in self.sets},
         }
 
-    def summary(self) -> str:
-        """For people."""
-        world = "harder world" if self.harder else "MPII's midpoints"
-        lines = [f"[bold]{self.out}[/bold]: seed {self.seed}, pelvis and thorax: {world}"]
-        for s in self.sets:
-            lines.append(
-                f"  {s.name:<6} {s.people} people in {s.images} images, {s.labelled} labelled keypoints, "
-                f"{s.blank} people without, {s.image_bytes / 1e6:.1f} MB"
-            )
-        return "\n".join(lines)
-
 
 def synthesise(
     out: AnyPath,

@@ -10,15 +10,16 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from annotext.core.skeletons import LIMB_JOINTS
 from annotext.evaluation.files import EvaluatedSet, Figures
 from annotext.evaluation.finished_runs import Group, Run, figures_of, group, read_runs, unequal_runs
+from annotext.evaluation.paper_tables import Cell, Column, Grid, Line
 from annotext.evaluation.published import AP, DISTILLED, KINDS, PCKH, PUBLISHED, UNION, Published
-from annotext.formats.files.jsonio import write_json
-from annotext.formats.files.outputs import writing
-from annotext.render.table import Cell, Column, Grid, Line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values = Mapping[str, float | None]
 
@@ -52,25 +53,24 @@ class TablesReport:
             "notes": list(self.notes),
         }
 
-    def summary(self) -> str:
-        """For a terminal of 80 columns and more, in rich markup."""
-        from rich.markup import escape
+    def to_frame(self) -> pd.DataFrame:
+        """One row per figure: table, section, label, runs, figure, mean and deviation (percent; NaN of one run)."""
+        import pandas as pd
 
-        blocks = ["\n".join(grid.text()) for grid in self.grids]
-        return "\n\n".join([*blocks, "\n".join(escape(note) for note in self.notes)]).rstrip()
-
-    def markdown(self) -> str:
-        """The same tables in Markdown."""
-        blocks = ["\n".join(grid.markdown()) for grid in self.grids]
-        return "\n\n".join([*blocks, "\n".join(f"- {note}" for note in self.notes)]).rstrip() + "\n"
-
-    def write(self, path: str | Path, *, as_json: bool, force: bool) -> None:
-        """As Markdown, or as JSON. Raises InputError as `outputs.check_output` does."""
-        if as_json:
-            write_json(self.to_dict(), path, force=force, indent=True)
-            return
-        with writing(path, force=force) as temporary:
-            temporary.write_text(self.markdown(), encoding="utf-8")
+        return pd.DataFrame(
+            {
+                "table": grid.key,
+                "section": line.section,
+                "label": line.label,
+                "runs": line.runs,
+                "figure": figure,
+                "mean": cell.mean,
+                "deviation": float("nan") if cell.deviation is None else cell.deviation,
+            }
+            for grid in self.grids
+            for line in grid.lines
+            for figure, cell in line.cells.items()
+        )
 
 
 def tables(runs: Sequence[str | Path], *, coco: str | None = None, mpii: str | None = None) -> TablesReport:

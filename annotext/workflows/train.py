@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from annotext.evaluation.files import EvaluatedSet
 from annotext.evaluation.validation import METRICS
 from annotext.formats.files.paths import AnyPath, paths_of
 from annotext.formats.files.recipe import find_recipe, read_recipe
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from annotext.training.data.whole_images import Thoroughness
     from annotext.training.preflight.report import PreflightReport
     from annotext.training.run.prepare import Device
@@ -56,24 +56,6 @@ class TrainReport:
             "onnx": {"sha256": self.onnx_sha256, "max_probability_difference": self.onnx_difference},
         }
 
-    def summary(self) -> str:
-        sets = ", ".join(f"{d['name']} {d['trained_on']} of {d['people']} people" for d in self.data)
-        measured = [
-            f"  measured  {_said(v)} on {v['people']} people of {v['name']}, weights of step {self.exported}"
-            for v in self.validation
-        ]
-        return "\n".join(
-            [
-                f"[bold]{self.recipe}[/bold]: {self.model}, {self.parameters / 1e6:.2f} M parameters, "
-                f"{len(self.keypoints)} keypoints",
-                f"  data      {sets}",
-                f"  training  {self.samples} samples in {self.steps} steps, last loss {self.loss:.4f}",
-                f"  student   {self.folder}/student.onnx, within {self.onnx_difference:.0e} of torch (probability)",
-                *measured,
-                f"  use it    annotext extend ANNOTATIONS --images DIR --predictor {self.folder} -o OUT",
-            ]
-        )
-
 
 def train_student(
     recipe: AnyPath,
@@ -113,7 +95,7 @@ def train_student(
         resume=resume,
         force=force,
     )
-    trained = train(request, console=console or Console(stderr=True))
+    trained = train(request, console=console)
     kept = ("name", "skeleton", "people", "trained_on", "labelled")
     return TrainReport(
         folder=str(out),
@@ -164,7 +146,7 @@ def dry_run_student(
         resume=resume,
         force=force,
     )
-    return dry_run(request, console=console or Console(stderr=True))
+    return dry_run(request, console=console)
 
 
 def _paths(named: Mapping[str, AnyPath] | None) -> dict[str, Path]:
@@ -179,13 +161,3 @@ def _measured(evaluated: EvaluatedSet) -> dict[str, Any]:
         "keypoints": len(evaluated.all.keypoints),
         "missing": list(evaluated.all.missing),
     }
-
-
-def _said(measured: Mapping[str, Any]) -> str:
-    """`AP 0.431`; where the student lacks points of the set, also what it does on those that all sets share."""
-    metric = METRICS[measured["metric"]]
-    said = metric.text(measured["value"])
-    if measured["missing"] and measured["shared"] is not None:
-        lacking = f"{len(measured['missing'])} of {measured['keypoints']} points missing"
-        said += f" ({lacking}; {metric.text(measured['shared'])} on the shared ones)"
-    return said

@@ -57,7 +57,7 @@ from annotext.evaluation.ranking import (
 )
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.predictions import read_predictions
-from annotext.render.calibration_plot import Scored, picture
+from annotext.render.plots import Scored, calibration_plot
 
 HEAD = ("upper_neck", "head_top")
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
@@ -248,7 +248,7 @@ def synthetic(given: argparse.Namespace) -> None:
                         scored.append(Scored(title, found.right, found.score, found.raw_score))
                 console.print(table)
     (out / "trust.json").write_text(json.dumps(kept, indent=1))
-    (out / "trust.png").write_bytes(picture(scored, "learned on one domain, judged on the other"))
+    (out / "trust.png").write_bytes(calibration_plot(scored, "learned on one domain, judged on the other"))
 
 
 def _ratio(one: float, other: float) -> float:
@@ -313,7 +313,7 @@ def real(given: argparse.Namespace) -> None:
             scored.append(Scored(f"held-out joints, scored by {title}", whole.right, whole.score, whole.raw_score))
     console.print(table)
     (out / "trust.json").write_text(json.dumps(kept, indent=1))
-    (out / "trust.png").write_bytes(picture(scored, "held-out joints on real pictures, val"))
+    (out / "trust.png").write_bytes(calibration_plot(scored, "held-out joints on real pictures, val"))
 
 
 def _others(coco: Path, out: Path, taken: set[str]) -> Poses:

@@ -94,3 +94,11 @@ def test_an_unreadable_file_is_left_to_our_readers_who_exit_with_1() -> None:
         if "Path" in str(get_args(hint)[:1]) and hint.__metadata__[0].readable
     ]
     assert checked == []
+
+
+def test_help_shows_brackets_as_they_are_typed(run_cli: RunCli) -> None:
+    assert "[policy]" in run_cli("decide", "--help").stdout
+
+
+def test_the_list_of_commands_has_whole_lines(run_cli: RunCli) -> None:
+    assert "..." not in run_cli("--help").stdout.partition("Commands:")[2]

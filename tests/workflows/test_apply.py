@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reviewers import correction, random_corrections
 
+from annotext.cli.reports.corrections import apply_text
 from annotext.core.additions import Additions, Source
 from annotext.core.errors import InputError
 from annotext.core.skeletons import UNION21
@@ -122,9 +123,9 @@ def test_the_report_counts_what_was_decided_and_by_whom(tmp_path: Path) -> None:
 def test_the_summary_names_findings_and_what_to_do(tmp_path: Path) -> None:
     file = extended(tmp_path)
     decisions = [correction(1), correction(2, Verdict.REJECT, reviewer="bob")]
-    summary = apply(file.path, journals(tmp_path, file, decisions), tmp_path / "out.json").summary()
+    summary = apply_text(apply(file.path, journals(tmp_path, file, decisions), tmp_path / "out.json"))
     assert summary.splitlines()[1:] == [
-        "[yellow]not applied as decisions:[/] 1 conflict",
+        "[yellow]not applied as decided:[/] 1 conflict",
         "  pelvis of person 1 (a/one.jpg): ann says accept, bob says reject; the point stays as it was",
         "  hint: let one of them decide again, or undo",
     ]
@@ -231,7 +232,7 @@ def test_skip_bad_leaves_out_faulty_lines_and_lists_them(tmp_path: Path) -> None
     report = apply(file.path, [path], tmp_path / "out.json", skip_bad=True)
     assert report.points == 1
     assert {p.pointer for p in report.skipped} == {"line 1"}
-    assert "skipped" in report.summary()
+    assert "skipped" in apply_text(report)
 
 
 def test_the_command_ends_well_with_findings_and_badly_with_malformed_input(tmp_path: Path, run_cli: RunCli) -> None:

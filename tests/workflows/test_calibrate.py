@@ -26,6 +26,7 @@ from calibrations import ADDED, STUDENT
 from annotext.calibration.datasets import HELD_OUT, LABELS
 from annotext.calibration.files import read_calibration
 from annotext.calibration.keypoint import ANY
+from annotext.cli.reports.calibration import calibration_text
 from annotext.core.additions import Decision
 from annotext.core.errors import AnnotextError, InputError
 from annotext.formats.annotations.read import read_annotations
@@ -121,7 +122,7 @@ def test_the_report_judges_each_keypoint_against_the_raw_score(made: Calibration
 
 
 def test_a_person_reads_which_file_taught_what_and_what_the_columns_mean(place: Place, made: CalibrationReport) -> None:
-    text = made.summary()
+    text = calibration_text(made)
     assert f"{place.mpii.annotations} (labels): upper_neck, head_top" in text
     assert "right means: keypoint similarity at least .5" in text
     assert "AUROC: how often a right point scores above a wrong one" in text
@@ -158,7 +159,7 @@ def test_no_anchor_moves_nothing_and_says_so(place: Place, tmp_path: Path) -> No
     model = read_calibration(tmp_path).model
     assert all(part.anchor is None for part in model.parts)
     assert [k.anchor["on"] for k in report.keypoints] == [False, False]
-    assert "head_top stays where the predictor saw it: anchoring was not wanted" in report.summary()
+    assert "head_top stays where the predictor put it: anchoring was not wanted" in calibration_text(report)
     target = read_annotations(place.coco.annotations).poses
     points = model.points(target, read_predictions(place.coco.predictions))
     assert points.keypoints == ADDED and not points.anchored.any()
@@ -339,3 +340,10 @@ def test_the_command_tells_known_errors_from_wrong_usage(run_cli: Cli, tmp_path:
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "there is no such predictor" in missing.stderr
     assert run_cli("calibrate", tmp_path, "--criterion", "luck").returncode == 2
+
+
+def test_a_frame_has_a_row_per_keypoint_with_intervals(made: CalibrationReport) -> None:
+    frame = made.to_frame()
+    assert frame["keypoint"].tolist() == [k.keypoint for k in made.keypoints]
+    first = frame.loc[0, ["auroc", "auroc_low", "auroc_high"]]
+    assert tuple(first) == made.keypoints[0].figures["auroc"]

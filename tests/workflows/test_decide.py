@@ -14,7 +14,8 @@ import pytest
 from calibrations import ADDED, STUDENT, calibration_model, standing_people, student_predictions
 from dots import coco_document
 
-from annotext.calibration.files import write_calibration
+from annotext.calibration.files import settle_calibration, write_calibration
+from annotext.cli.reports.extension import extension_text
 from annotext.core.additions import Decision
 from annotext.core.errors import AnnotextError, InputError
 from annotext.formats.annotations.read import read_annotations
@@ -22,7 +23,7 @@ from annotext.formats.files.jsonio import dump_json
 from annotext.formats.files.policy import PolicyRecipe
 from annotext.formats.files.predictions import write_predictions
 from annotext.formats.files.recipe import find_recipe, read_recipe, write_recipe
-from annotext.workflows.decide import PolicyOptions, decide, settle_calibration, settle_policy
+from annotext.workflows.decide import PolicyOptions, decide, settle_policy
 from annotext.workflows.strip import strip_file
 
 Cli = Callable[..., CompletedProcess[str]]
@@ -99,7 +100,7 @@ def test_without_a_calibration_scores_are_marked_uncalibrated(place: Place) -> N
     header = read_annotations(place.output).header
     assert header is not None and header["calibration"] == report.calibration == "uncalibrated"
     assert not np.isfinite(place.additions().radius).any()
-    assert "uncalibrated" in report.summary()
+    assert "uncalibrated" in extension_text(report)
 
 
 def test_the_same_input_gives_the_same_bytes(place: Place) -> None:
@@ -248,3 +249,14 @@ def test_the_command_names_what_is_wrong_without_a_traceback(place: Place, run_c
     assert (done.returncode, done.stdout) == (1, "")
     assert "calibration.json: is an object without a format" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_frame_has_a_row_per_keypoint_with_the_counts_of_the_report(place: Place) -> None:
+    report = place.decide()
+    frame = report.to_frame().set_index("keypoint")
+    assert list(frame.index) == list(report.keypoints)
+    for name, counts in report.keypoints.items():
+        assert {s: frame.loc[name, f"added_{s}"] for s in counts["added"]} == counts["added"]
+        assert frame.loc[name, "withheld"] == sum(counts["withheld"].values())
+    for name, trust in report.trust.items():
+        assert frame.loc[name, "target_error"] == trust["target_error"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from annotext.cli.reports.derive_check import derive_check_text
 from annotext.core.errors import AnnotextError, InputError
 from annotext.workflows.derive_check import derive_check
 
@@ -47,7 +48,7 @@ def test_a_file_without_head_sizes_is_measured_in_torsos(sets: Path, tmp_path: P
     assert figures["unit"] == "torso"
     assert "median_torso" in figures
     assert "median" not in figures
-    assert "the file has no head sizes" in report.summary()
+    assert "the file has no head sizes" in derive_check_text(report)
 
 
 def test_found_rules_stand_under_their_keypoint(sets: Path) -> None:
@@ -140,3 +141,11 @@ def test_on_real_mpii_the_search_finds_what_is_declared(real: Path) -> None:
     ).to_dict()
     for entry in report.values():
         assert entry["found"][0]["weights"] == entry["rule"]["weights"]
+
+
+def test_a_frame_has_a_row_per_rule(sets: Path) -> None:
+    report = derive_check(sets / "mpii/annotations.json", keypoints=["pelvis"], search=True)
+    frame, entry = report.to_frame(), report.to_dict()["pelvis"]
+    assert frame["kind"].tolist() == ["declared"] + ["found"] * len(entry["found"])
+    assert frame["median"][0] == entry["median"]
+    assert frame["median_low"][0] == entry["interval_95"]["median"][0]

@@ -412,3 +412,12 @@ def test_real_mpii_head_boxes_and_labels_agree_with_themselves(real: Path) -> No
     report = evaluate_files(val, real / "mpii" / "annotations" / "test_mpii.json").to_dict()
     assert report["people"]["matched"] == 5
     assert report["pckh@0.1"]["mean"] == 100.0
+
+
+def test_a_frame_has_a_row_per_keypoint(tmp_path: Path) -> None:
+    truth = _coco_file(tmp_path / "truth.json", _whole(COCO17))
+    report = evaluate_files(truth, truth)
+    frame = report.to_frame().set_index("keypoint")
+    assert list(frame.index) == list(report.keypoints)
+    assert frame.loc["nose", "n"] == report.keypoints["nose"].n
+    assert frame.loc["nose", "pckh@0.5"] == report.pckh["0.5"]["nose"] == 100

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from dots import CARD, KEYPOINTS, DotPredictor, coco_document, write_dot_model, write_people
 
+from annotext.cli.reports.extension import predict_text
 from annotext.core.errors import AnnotextError, InputError
 from annotext.formats.files.predictions import read_predictions, read_predictions_header
 from annotext.workflows.extend import extend
-from annotext.workflows.predict import PredictReport, predict
-from annotext.workflows.unlabelled import UnlabelledOptions
+from annotext.workflows.predict import PredictReport, UnlabelledOptions, predict
 
 Cli = Callable[..., CompletedProcess[str]]
 
@@ -66,7 +66,7 @@ def test_augmentations_add_their_features_and_change_nothing_else(people: People
     [said] = read_predictions(people.output)
     assert set(said.features) - set(plain.features) == {"flip", "shift"}
     assert report.tta == ("flip", "shift")
-    assert "each looked at 4 times (flip, shift)" in report.summary()
+    assert "4 times per person (test-time augmentation: flip, shift)" in predict_text(report)
     for name, values in {"xy": plain.xy, "score": plain.score}.items():
         assert np.array_equal(getattr(said, name), values)
     assert np.array_equal(said.features["light"], plain.features["light"])
@@ -151,3 +151,10 @@ def test_the_command_writes_the_parquet_and_prints_json(people: People, run_cli:
     assert run_cli(*arguments, "--force").returncode == 0
     wrong = run_cli(*arguments, "--force", "--passes", "mirror")
     assert (wrong.returncode, "mirror" in wrong.stderr) == (2, True)
+
+
+def test_a_frame_has_a_row_per_predictor(people: People) -> None:
+    report = people.predict()
+    frame = report.to_frame()
+    assert frame["name"].tolist() == [p["name"] for p in report.predictors]
+    assert frame["features"][0] == tuple(report.predictors[0]["features"])

@@ -204,3 +204,11 @@ def test_the_command_refuses_an_output_that_exists(worlds: dict[str, World], tmp
     refused = run_cli("review", "queue", worlds["coco"].extended, "-n", 5, "-o", output)
     assert refused.returncode == 1
     assert "exists" in refused.stderr and output.read_text() == "{}"
+
+
+def test_a_frame_has_a_row_per_point_in_the_order_of_review(worlds: dict[str, World]) -> None:
+    report = review_queue(worlds["coco"].extended, 5)
+    frame = report.to_frame()
+    points = [(p["id"], q["keypoint"], q["wrong"]) for p in report.people for q in p["points"]]
+    assert list(zip(frame["id"], frame["keypoint"], frame["wrong"], strict=True)) == points
+    assert frame["place"].tolist() == sorted(frame["place"]) and frame["place"].max() == 5

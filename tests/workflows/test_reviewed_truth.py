@@ -28,6 +28,7 @@ from annotext.calibration.datasets import LABELS, REVIEWED
 from annotext.calibration.files import read_calibration
 from annotext.calibration.learn import MIN_DECISIONS
 from annotext.calibration.model import expect
+from annotext.cli.reports.calibration import calibration_text
 from annotext.core.errors import AnnotextError, InputError
 from annotext.core.frame import columns, size_of
 from annotext.core.poses import Poses
@@ -199,7 +200,7 @@ def test_both_truths_are_named_in_the_file_and_its_report(pooled: tuple[Path, Pa
     assert review.to_dict() == expected
     assert [t.protocol for t in report.truths] == [LABELS, REVIEWED]
     assert [(k.keypoint, k.protocol) for k in report.keypoints] == [(k, p) for p in (LABELS, REVIEWED) for k in ADDED]
-    assert f"{corrected} (reviewed): upper_neck, head_top" in report.summary()
+    assert f"{corrected} (reviewed): upper_neck, head_top" in calibration_text(report)
 
 
 def test_what_was_learned_is_named_in_the_header_of_a_file_it_decides(
@@ -229,7 +230,7 @@ def test_too_few_decisions_are_told_and_leave_the_labels_alone(domains: TwoDomai
     report = domains.calibrate(tmp_path / "calibration.json", reviewed=[corrected])
     assert _same(tmp_path, domains.run)
     assert f"{MIN_DECISIONS - 1} decisions on upper_neck" in report.notes[0]
-    assert f"{MIN_DECISIONS} are needed to be used beside labels" in report.summary()
+    assert f"{MIN_DECISIONS} are needed to be used beside labels" in calibration_text(report)
     with pytest.raises(InputError, match="holds too few decisions to learn from"):
         domains.calibrate(tmp_path / "other.json", truths=[], reviewed=[corrected])
     assert not (tmp_path / "other.json").exists()

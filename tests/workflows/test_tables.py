@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from annotext.cli.main import app
+from annotext.cli.reports.tables import grid_lines, tables_markdown, tables_text
 from annotext.core.errors import InputError
 from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import COCO17, MPII16, UNION21
@@ -247,7 +248,7 @@ def test_seeds_become_a_mean_and_a_deviation(tmp_path: Path) -> None:
     }
     listed = report.to_dict()["runs"]
     assert [(r["seed"], r["tables"]["1"]["AP"]) for r in listed] == [(i, 100 * ap) for i, ap in enumerate(aps)]
-    assert "measured, n=3" in report.summary() and "54.00 ± 4.58" in report.markdown()
+    assert "measured, n=3" in tables_text(report) and "54.00 ± 4.58" in tables_markdown(report)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +300,7 @@ def test_distillation_is_held_against_the_same_student_without_it(tmp_path: Path
     ]
     report = tables(runs)
     assert cells(report, "2", "nano, union", "difference") == {"PCKh@0.5": -1, "AP": 2, "average": 0.5}
-    assert "+2.00" in report.summary()
+    assert "+2.00" in tables_text(report)
 
 
 def test_a_figure_that_one_seed_lacks_is_empty(tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ def some_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_the_tables_of_a_few_runs_are_those_of_the_golden_file(some_runs: list[Path]) -> None:
-    assert tables(some_runs).markdown() == GOLDEN.read_text(encoding="utf-8")
+    assert tables_markdown(tables(some_runs)) == GOLDEN.read_text(encoding="utf-8")
 
 
 @settings(max_examples=20, deadline=None)
@@ -340,14 +341,16 @@ def test_the_tables_of_a_few_runs_are_those_of_the_golden_file(some_runs: list[P
 def test_the_order_of_the_runs_changes_nothing(some_runs: list[Path], order: list[int]) -> None:
     shuffled, given_order = tables([some_runs[i] for i in order]), tables(some_runs)
     assert shuffled.to_dict() == given_order.to_dict()
-    assert shuffled.summary() == given_order.summary()
+    assert tables_text(shuffled) == tables_text(given_order)
 
 
 def test_a_line_fits_a_terminal_of_100_columns_and_notes_stand_alone(some_runs: list[Path]) -> None:
     from rich.text import Text
 
     lines = [
-        Text.from_markup(line).plain for grid in tables(some_runs).grids for line in grid.text()[: -len(grid.notes)]
+        Text.from_markup(line).plain
+        for grid in tables(some_runs).grids
+        for line in grid_lines(grid)[: -len(grid.notes)]
     ]
     assert max(map(len, lines)) <= 100
 
@@ -496,7 +499,7 @@ def test_the_command_prints_text_markdown_and_json(some_runs: list[Path]) -> Non
     report = tables(some_runs)
     runner = CliRunner()
     assert json.loads(runner.invoke(app, ["tables", *runs, "--json"]).stdout) == report.to_dict()
-    assert runner.invoke(app, ["tables", *runs, "--markdown"]).stdout == report.markdown()
+    assert runner.invoke(app, ["tables", *runs, "--markdown"]).stdout == tables_markdown(report)
     assert "Table 4: MPII, PCKh@0.5 per joint" in runner.invoke(app, ["tables", *runs]).stdout
 
 
@@ -518,3 +521,12 @@ def test_no_torch_is_needed() -> None:
     code = "import sys; import annotext.workflows.tables; print([m for m in ('torch', 'tomli_w') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_frame_has_a_row_per_figure(some_runs: list[Path]) -> None:
+    report = tables(some_runs)
+    frame = report.to_frame()
+    assert len(frame) == sum(len(line.cells) for grid in report.grids for line in grid.lines)
+    line = report.grids[0].lines[0]
+    rows = frame[(frame.table == "1") & (frame.section == line.section) & (frame.label == line.label)]
+    assert dict(zip(rows.figure, rows["mean"], strict=True)) == {k: cell.mean for k, cell in line.cells.items()}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from annotext.core.errors import InputError
+from annotext.core.errors import InputError, Problem
 
 
 def check_output(output: str | Path, *, force: bool, inputs: Iterable[str | Path] = ()) -> Path:
@@ -29,6 +29,20 @@ def check_output(output: str | Path, *, force: bool, inputs: Iterable[str | Path
     if not os.access(output.parent, os.W_OK | os.X_OK):
         raise InputError.single(output, "", f"no permission to write into {output.parent}")
     return output
+
+
+def check_outputs(written: Sequence[Path], read: Sequence[Path | None], force: bool) -> None:
+    """Raises InputError for outputs that could not be written, or would replace an input or each other."""
+    problems: list[Problem] = []
+    for i, path in enumerate(written):
+        try:
+            check_output(path, force=force, inputs=[p for p in read if p is not None])
+        except InputError as error:
+            problems += error.problems
+        if path.resolve() in [other.resolve() for other in written[:i]]:
+            problems.append(Problem(str(path), "", "is named for two outputs", "give each its own name"))
+    if problems:
+        raise InputError(problems)
 
 
 @contextmanager

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from rich.markup import escape
 
 from annotext.core.errors import Finding, Severity
 
@@ -210,55 +208,6 @@ class PreflightReport:
         after = " and validation" if self.validation else ""
         return [f"{self.pace.line()}{after}; look at {self.picture}", *(f"warning: {f}" for f in self.findings)]
 
-    def summary(self) -> str:
-        lines = [
-            f"[bold]{escape(self.recipe)}[/bold]: {self.model}, {self.parameters / 1e6:.2f} M parameters, "
-            f"{len(self.keypoints)} keypoints",
-            *(f"  data      {escape(_set_line(d))}" for d in self.data),
-            *(f"  validate  {escape(v['name'])}: {v['people']} people" for v in self.validation),
-            *(f"  teacher   {escape(_teacher_line(t))}" for t in self.teachers),
-            f"  run       {self.pace.line()}" + (", and validation" if self.validation else ""),
-            f"  loading   {self.pace.loading()}",
-            f"  picture   {escape(self.picture)}: {self.shown} people of one batch",
-            "",
-            *(escape(line) for line in self._counts()),
-        ]
-        for data in self.data:
-            if data.origins:
-                lines += ["", *(escape(line) for line in origin_lines(data))]
-        if any(t.overall for t in self.teachers):
-            lines += ["", *(escape(line) for line in self._agreement())]
-        lines += [f"\n[yellow]warning:[/yellow] {escape(str(f))}" for f in self.findings]
-        return "\n".join(lines)
-
-    def _counts(self) -> list[str]:
-        """Labelled people per keypoint and data set, and who teaches it."""
-        head = ["labelled", *(d.name for d in self.data)] + (["taught by"] if self.teachers else [])
-        rows = [head]
-        for keypoint in self.keypoints:
-            teaching = ", ".join(t.name for t in self.teachers if keypoint in t.teaches)
-            counts = [f"{d.labelled[keypoint]}" if d.labels else "withheld" for d in self.data]
-            rows.append([keypoint, *counts, *([teaching or "-"] if self.teachers else [])])
-        return _aligned(rows, right=range(1, len(self.data) + 1))
-
-    def _agreement(self) -> list[str]:
-        """Teachers against labels: median distance in crop pixels, share within two sigmas, number."""
-        compared = [t for t in self.teachers if t.overall]
-        groups = list(dict.fromkeys(a.group for t in compared for a in t.groups))
-        rows = [["teacher against label", *(t.name for t in compared)]]
-        for group in [*groups, "all"]:
-            cells = [next((a for a in (*t.groups, t.overall) if a and a.group == group), None) for t in compared]
-            rows.append([group, *(f"{a.median_px:.1f} px  {a.within:4.0%}  n={a.n:<4}" if a else "-" for a in cells)])
-        signed = [
-            t.offset and "  ".join(f"{v:+.2f}±{e:.2f}" for v, e in zip(t.offset.xy, t.offset.error, strict=True))
-            for t in compared
-        ]
-        rows.append(["offset x, y (image px)", *(s or "-" for s in signed)])
-        return [
-            *_aligned(rows, right=range(1, len(compared) + 1)),
-            "(median distance in crop pixels, share within 2 sigma)",
-        ]
-
 
 def _finding_dict(finding: Finding) -> dict[str, Any]:
     """As preflight.json has it: the message is its "text"."""
@@ -269,47 +218,6 @@ def _finding_dict(finding: Finding) -> dict[str, Any]:
         "suggestion": finding.suggestion,
         "numbers": dict(finding.numbers),
     }
-
-
-def origin_lines(data: SetFacts) -> list[str]:
-    """Where the labels of the keypoints come from that annotext added."""
-    rows = [[f"{data.name}: added points that are labels", *data.origins]]
-    for keypoint in data.labelled:
-        counts = [n.get(keypoint, 0) for n in data.origins.values()]
-        if any(n for o, n in zip(data.origins, counts, strict=True) if o != "human"):
-            cells = [f"{n}" for n in counts]
-            if "scored" in data.origins and data.origins["scored"].get(keypoint):
-                cells[-1] += f" (weigh {data.scored_weight[keypoint]:g})"
-            rows.append([keypoint, *cells])
-    if len(rows) == 1:
-        return [f"  {data.name}: none of the added points is a label"]
-    return _aligned(rows, right=range(1, len(rows[0])))
-
-
-def _set_line(data: SetFacts) -> str:
-    withheld = "" if data.labels else ", labels withheld"
-    checked = f"{data.checked} of {data.images} images read" if data.checked else f"{data.images} images, none read"
-    return f"{data.name} ({data.skeleton}): {data.trained_on} of {data.people} people{withheld}, {checked}"
-
-
-def _teacher_line(teacher: TeacherFacts) -> str:
-    w, h = teacher.input_wh
-    sees = f"{w} x {h}, {teacher.fit}, box x {teacher.expand:g}" + (", clean" if teacher.clean else "")
-    moved = ""
-    if any(teacher.pixel_offset):
-        moved = ", moved by {:+g} {:+g} px".format(*teacher.pixel_offset)
-    what = f"{teacher.identity.get('source', '')} (sha256 {teacher.identity.get('sha256', '')[:12]})"
-    return f"{teacher.name}: {what}, {len(teacher.teaches)} keypoints, weight {teacher.weight:g}, sees {sees}{moved}"
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, right: Iterable[int]) -> list[str]:
-    """Rows of equal length as lines with columns of equal width; right: the columns that end together."""
-    right = set(right)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  " + "  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(cells)).rstrip()
-        for cells in ([*zip(row, widths, strict=True)] for row in rows)
-    ]
 
 
 def _bytes(count: int) -> str:

@@ -77,9 +77,10 @@ class Trained:
 
 
 @denormals_flushed()
-def dry_run(asked: RunRequest, *, console: Console) -> PreflightReport:
+def dry_run(asked: RunRequest, *, console: Console | None = None) -> PreflightReport:
     """All that `train` does before its first step, at greater length, with its errors. Of the run directory only
     preflight.png and preflight.json are written."""
+    console = console or Console(stderr=True)
     ready = prepare(asked, thorough=True, console=console)
     if is_first():
         with _folder(asked.folder):
@@ -88,11 +89,12 @@ def dry_run(asked: RunRequest, *, console: Console) -> PreflightReport:
 
 
 @denormals_flushed()
-def train(asked: RunRequest, *, console: Console) -> Trained:
+def train(asked: RunRequest, *, console: Console | None = None) -> Trained:
     """Train a recipe into its run directory and export the student.
 
     Raises InputError or AnnotextError: for everything that can be known, before the first step.
     """
+    console = console or Console(stderr=True)
     ready = prepare(asked, thorough=False, console=console)
     recipe, folder, student = asked.recipe, asked.folder, ready.objective.student
     if not is_first():

@@ -20,7 +20,7 @@ from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.review.decisions.correction import Correction, Point, Verdict
 from annotext.review.decisions.files import read_corrections
 from annotext.workflows.apply import apply
-from annotext.workflows.corrections_elsewhere import Tool, corrections_from, corrections_to
+from annotext.workflows.corrections import Tool, corrections_from, corrections_to
 from annotext.workflows.strip import strip_file
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta><task><name>t</name></task>'

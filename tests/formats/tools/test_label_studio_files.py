@@ -18,7 +18,7 @@ from annotext.formats.annotations.read import read_annotations
 from annotext.review.decisions.correction import Correction, Verdict
 from annotext.review.decisions.files import read_corrections
 from annotext.workflows.apply import apply
-from annotext.workflows.corrections_elsewhere import Tool, corrections_from, corrections_to
+from annotext.workflows.corrections import Tool, corrections_from, corrections_to
 
 Edit = Callable[[list[dict[str, Any]]], None]
 

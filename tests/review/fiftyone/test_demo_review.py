@@ -8,10 +8,11 @@ from types import ModuleType
 import pytest
 
 from annotext.calibration.baseline import pose_only_predictions
+from annotext.cli.reports.demo import review_text
 from annotext.formats.annotations.read import read_annotations
 from annotext.formats.files.predictions import write_predictions
 from annotext.workflows.decide import decide
-from annotext.workflows.demo_review import ready_for_review
+from annotext.workflows.demo import ready_for_review
 from annotext.workflows.synth import synthesise
 
 ADDED = {"coco": ["upper_neck", "head_top"], "mpii": ["nose", "left_ear"]}
@@ -40,11 +41,11 @@ def test_the_demos_two_files_become_datasets_that_one_command_opens(tmp_path: Pa
             assert shown == set(people.ids[people.has_keypoints].tolist())
     most = max(review.built.values(), key=lambda report: report.to_review)
     assert most.to_review > 0
-    assert f"review open {most.dataset}" in review.summary().splitlines()[-1]
+    assert f"review open {most.dataset}" in review_text(review).splitlines()[-1]
 
 
 def test_what_keeps_the_demo_from_a_review_is_said_and_the_rest_stands(tmp_path: Path, fo: ModuleType) -> None:
     missing = tmp_path / "gone.json"
     review = ready_for_review({"coco": missing}, {"coco": tmp_path}, {"coco": tmp_path / "gone.parquet"})
     assert not review.built
-    assert "gone.json" in review.summary()
+    assert "gone.json" in review_text(review)

@@ -13,6 +13,7 @@ from dots import coco_document, write_people
 
 torch = pytest.importorskip("torch")
 
+from annotext.cli.reports.training import origin_lines  # noqa: E402
 from annotext.core.additions import Additions, Decision, Estimate, Reason, Review, Source  # noqa: E402
 from annotext.core.errors import InputError  # noqa: E402
 from annotext.core.poses import Poses  # noqa: E402
@@ -25,7 +26,7 @@ from annotext.training.data.samples import Draw, PersonCrops, TrainingSet  # noq
 from annotext.training.data.sets import read_sets  # noqa: E402
 from annotext.training.data.validation_sets import read_validation  # noqa: E402
 from annotext.training.model.loss import ConditionalSimCCLoss  # noqa: E402
-from annotext.training.preflight.report import SetFacts, origin_lines  # noqa: E402
+from annotext.training.preflight.report import SetFacts  # noqa: E402
 from annotext.training.run.folder import recipe_hash  # noqa: E402
 
 KL = {"form": "kl", "beta": 1.0, "sigma": (2.5, 2.5), "split_ratio": 0.5}
@@ -291,5 +292,5 @@ def test_the_preflight_says_where_labels_come_from(extended: Path) -> None:
         scored_weight=described["scored_weight"],
     )
     text = "\n".join(origin_lines(facts))
-    assert "1 (weigh 0.75)" in text and "left_shoulder" not in text
+    assert "1 (weight 0.75)" in text and "left_shoulder" not in text
     assert facts.to_dict()["origins"]["corrected"]["pelvis"] == 1

@@ -369,6 +369,7 @@ def test_a_run_does_not_go_on_with_other_people_to_validate_on(people: Path, tmp
 
 @pytest.mark.slow
 def test_the_report_says_how_the_student_does(people: Path, tmp_path: Path) -> None:
+    from annotext.cli.reports.training import train_text
     from annotext.formats.files.recipe import write_recipe
     from annotext.workflows.train import train_student
 
@@ -378,7 +379,7 @@ def test_the_report_says_how_the_student_does(people: Path, tmp_path: Path) -> N
     coco, mpii = report.to_dict()["validation"]
     assert coco["name"] == "coco" and coco["people"] > 0 and coco["missing"] and mpii["missing"] == []
     assert report.to_dict()["exported_step"] == 2
-    summary = report.summary()
+    summary = train_text(report)
     assert f"PCKh@0.5 {mpii['value']:.1f} on {mpii['people']} people of mpii" in summary
     assert f"(5 of 17 points missing; AP {coco['shared']:.3f} on the shared ones)" in summary
 

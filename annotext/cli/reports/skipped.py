@@ -1,4 +1,4 @@
-"""How reports list what `--skip-bad` left out."""
+"""What `--skip-bad` left out."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from dots import DotPredictor, coco_document, write_dot_model, write_people
 
+from annotext.cli.reports.extension import extension_text
 from annotext.core.errors import InputError
 from annotext.core.skeletons import COCO17
 from annotext.evaluation.inputs import EvaluationInput
@@ -19,9 +20,8 @@ from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.workflows.decide import decide
 from annotext.workflows.draw import draw
 from annotext.workflows.extend import extend
-from annotext.workflows.predict import predict
+from annotext.workflows.predict import UnlabelledOptions, predict
 from annotext.workflows.strip import strip_file
-from annotext.workflows.unlabelled import UnlabelledOptions
 
 Cli = Callable[..., CompletedProcess[str]]
 NOSE = COCO17.index["nose"]
@@ -103,7 +103,7 @@ def test_the_report_counts_them_apart_from_people_with_labels(place: Unlabelled)
     }
     assert told["keypoints"]["nose"] == {"added": n + len(place.found), "withheld": 0}
     assert told["keypoints"]["left_hip"] == {"added": 0, "withheld": 0}
-    assert "labelled whole" in report.summary()
+    assert "pseudo-labelled" in extension_text(report)
 
 
 def test_labels_crowds_and_images_with_annotations_are_not_touched(place: Unlabelled) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of trust: one row per truth, and numbers a reader can check."""
+"""The plot of a calibration: one row per truth, and numbers a reader can check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from annotext.render.calibration_plot import Scored, _reliability, _risk, picture
+from annotext.render.plots import Scored, _reliability, _risk, calibration_plot
 
 
 def _row(n: int, title: str = "head_top", seed: int = 0) -> Scored:
@@ -31,14 +31,14 @@ def _pixels(png: bytes) -> NDArray[np.uint8]:
 
 
 def test_each_truth_gets_a_row_of_its_own() -> None:
-    one, three = (_pixels(picture([_row(400, str(i), i) for i in range(n)], "demo")) for n in (1, 3))
+    one, three = (_pixels(calibration_plot([_row(400, str(i), i) for i in range(n)], "demo")) for n in (1, 3))
     assert one.shape[1] == three.shape[1]
     assert 2 < three.shape[0] / one.shape[0] < 3
 
 
 def test_the_same_points_give_the_same_bytes() -> None:
-    assert picture([_row(300)], "demo") == picture([_row(300)], "demo")
-    assert picture([_row(300)], "demo") != picture([_row(300, seed=1)], "demo")
+    assert calibration_plot([_row(300)], "demo") == calibration_plot([_row(300)], "demo")
+    assert calibration_plot([_row(300)], "demo") != calibration_plot([_row(300, seed=1)], "demo")
 
 
 def test_calibrated_dots_lie_on_the_diagonal_and_raw_ones_above_it() -> None:
@@ -72,4 +72,4 @@ def test_the_curves_end_at_the_share_of_all_that_is_wrong_and_start_lower_for_th
 def test_points_that_are_all_right_or_all_wrong_can_be_drawn() -> None:
     score = np.full(80, 0.5)
     rows = [Scored("x", np.full(80, right), score, score) for right in (True, False)]
-    assert _pixels(picture(rows, "demo")).any()
+    assert _pixels(calibration_plot(rows, "demo")).any()

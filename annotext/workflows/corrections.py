@@ -9,8 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from annotext.core.additions import Additions, Source
 from annotext.core.errors import InputError, Problem
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
@@ -20,7 +18,6 @@ from annotext.formats.tools import cvat, label_studio
 from annotext.review.decisions.files import append_corrections, load_corrections
 from annotext.review.decisions.reviewers import check_name
 from annotext.review.decisions.tool_export import TOLERANCE, differences
-from annotext.workflows.skipped import skipped_lines
 
 
 class Tool(StrEnum):
@@ -31,7 +28,7 @@ class Tool(StrEnum):
 
 
 @dataclass(frozen=True)
-class FromElsewhereReport:
+class FromToolReport:
     """What an export turned into.
 
     people: in the export, and of the extended file. decisions: verdict -> points. new: lines that were appended.
@@ -58,18 +55,9 @@ class FromElsewhereReport:
             "problems": [p.to_dict() for p in self.problems],
         }
 
-    def summary(self) -> str:
-        """What was decided, and what could not be matched."""
-        decided = ", ".join(f"{n} {verdict}" for verdict, n in self.decisions.items()) or "no decision"
-        lines = [
-            f"[bold]{escape(self.output)}[/]: {self.new} new decisions; of {self.people} people in the export "
-            f"{decided}, {self.unchanged} points as they were"
-        ]
-        return "\n".join([*lines, *skipped_lines(self.problems)])
-
 
 @dataclass(frozen=True)
-class ToElsewhereReport:
+class ToToolReport:
     """Files for another tool. points: added points in them, candidates included."""
 
     outputs: tuple[str, ...]
@@ -79,10 +67,6 @@ class ToElsewhereReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {"outputs": list(self.outputs), "people": self.people, "points": self.points}
-
-    def summary(self) -> str:
-        """What was written."""
-        return f"{', '.join(map(escape, self.outputs))}: {self.points} added points of {self.people} people"
 
 
 def corrections_from(
@@ -94,7 +78,7 @@ def corrections_from(
     reviewer: str,
     tolerance: float = TOLERANCE,
     skip_bad: bool = False,
-) -> FromElsewhereReport:
+) -> FromToolReport:
     """Append to `output` what the annotator's work in another tool amounts to; see `core.elsewhere.differences`.
 
     Raises InputError with all that could not be matched, and nothing is written, unless `skip_bad`; and for files that
@@ -124,7 +108,7 @@ def corrections_from(
         raise InputError(problems)
     new = append_corrections(output, found.corrections, kind) if found.corrections else 0
     counted = Counter(c.verdict.value for c in found.corrections)
-    return FromElsewhereReport(
+    return FromToolReport(
         str(export),
         str(output),
         len(people) - len({p.pointer for p in found.problems} & {p.pointer for p in people}),
@@ -137,7 +121,7 @@ def corrections_from(
 
 def corrections_to(
     tool: Tool, extended: Path, output: Path, *, url: str = "/data/local-files/?d=", force: bool = False
-) -> ToElsewhereReport:
+) -> ToToolReport:
     """Write the added points for another tool, with what carries their people's ids, and beside it what sets it up.
 
     CVAT: `output` and `<output>.labels.json`; Label Studio: `output` and `<output>.config.xml`. url: what Label Studio
@@ -156,7 +140,7 @@ def corrections_to(
         with writing(path, force=force, inputs=[extended]) as temporary:
             temporary.write_bytes(content)
     estimated = additions.source != Source.NONE
-    return ToElsewhereReport((str(output), str(beside)), int(estimated.any(axis=1).sum()), int(estimated.sum()))
+    return ToToolReport((str(output), str(beside)), int(estimated.any(axis=1).sum()), int(estimated.sum()))
 
 
 def _extended(path: Path) -> tuple[AnnotationFile, Additions]:
