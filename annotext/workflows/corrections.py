@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from annotext.core.additions import Additions, Source
 from annotext.core.errors import InputError, Problem
 from annotext.formats.annotations.read import AnnotationFile, read_annotations
-from annotext.formats.files.jsonio import dump_json
 from annotext.formats.files.outputs import check_output, writing
-from annotext.formats.tools import cvat, label_studio
+from annotext.formats.tools.exported import find_tool
 from annotext.review.decisions.files import append_corrections, load_corrections
 from annotext.review.decisions.reviewers import check_name
 from annotext.review.decisions.tool_export import TOLERANCE, differences
-
-
-class Tool(StrEnum):
-    """Who else shows and moves key points."""
-
-    CVAT = cvat.TOOL
-    LABEL_STUDIO = label_studio.TOOL
 
 
 @dataclass(frozen=True)
@@ -70,7 +61,7 @@ class ToToolReport:
 
 
 def corrections_from(
-    tool: Tool,
+    tool: str,
     export: Path,
     extended: Path,
     output: Path,
@@ -79,7 +70,9 @@ def corrections_from(
     tolerance: float = TOLERANCE,
     skip_bad: bool = False,
 ) -> FromToolReport:
-    """Append to `output` what the annotator's work in another tool amounts to; see `core.elsewhere.differences`.
+    """Append to `output` what the annotator's work in another tool amounts to; see `tool_export.differences`.
+
+    tool: a name of `formats.tools.TOOLS`.
 
     Raises InputError with all that could not be matched, and nothing is written, unless `skip_bad`; and for files that
     cannot be read or written.
@@ -89,8 +82,7 @@ def corrections_from(
     file, additions = _extended(extended)
     kind = file.kind
     earlier = load_corrections([output], kind=kind).corrections if output.exists() else ()
-    read = cvat.read_cvat if tool == Tool.CVAT else label_studio.read_label_studio
-    people, problems = read(export, file.extended_poses)
+    people, problems = find_tool(tool).read_people(export, file.extended_poses)
     assert file.header is not None
     found = differences(
         people,
@@ -98,7 +90,7 @@ def corrections_from(
         additions,
         path=export,
         reviewer=reviewer,
-        tool=tool.value,
+        tool=tool,
         input_sha256=str(file.header.get("input_sha256", "")),
         tolerance=tolerance,
         earlier=earlier,
@@ -120,7 +112,7 @@ def corrections_from(
 
 
 def corrections_to(
-    tool: Tool, extended: Path, output: Path, *, url: str = "/data/local-files/?d=", force: bool = False
+    tool: str, extended: Path, output: Path, *, url: str = "/data/local-files/?d=", force: bool = False
 ) -> ToToolReport:
     """Write the added points for another tool, with what carries their people's ids, and beside it what sets it up.
 
@@ -128,14 +120,11 @@ def corrections_to(
     needs before an image's file name. Raises InputError, for Label Studio also where image sizes are not in the file.
     """
     file, additions = _extended(extended)
-    beside = output.with_name(output.name + (".labels.json" if tool == Tool.CVAT else ".config.xml"))
+    maker = find_tool(tool)
+    beside = output.with_name(output.name + maker.SETUP_SUFFIX)
     for path in (output, beside):
         check_output(path, force=force, inputs=[extended])
-    if tool == Tool.CVAT:
-        data, setup = cvat.cvat_xml(file.extended_poses, additions), cvat.cvat_labels(additions.keypoints)
-    else:
-        tasks = label_studio.label_studio_tasks(file.extended_poses, additions, _sizes(file), url)
-        data, setup = dump_json(tasks), label_studio.label_studio_config(additions.keypoints).encode()
+    data, setup = maker.task_files(extended, file.extended_poses, additions, url)
     for path, content in ((output, data), (beside, setup)):
         with writing(path, force=force, inputs=[extended]) as temporary:
             temporary.write_bytes(content)
@@ -148,16 +137,3 @@ def _extended(path: Path) -> tuple[AnnotationFile, Additions]:
     if file.additions is None or file.header is None:
         raise InputError.single(path, "", "is not an extended file", "annotext extend makes one")
     return file, file.additions
-
-
-def _sizes(file: AnnotationFile) -> Sequence[tuple[int, int]]:
-    found, problems = [], []
-    for i, image in enumerate(file.poses.images):
-        if image.width and image.height:
-            found.append((image.width, image.height))
-        else:
-            what = f"{image.file_name} has no width and height, and Label Studio's points are percent of them"
-            problems.append(Problem(str(file.path), f"images[{i}]", what))
-    if problems:
-        raise InputError(problems)
-    return found

@@ -1,7 +1,7 @@
 """`annotext tables`: the paper's Tables 1 to 4 from finished runs, measured beside published, and every validation set.
 
 All figures are percent, OKS and AP too. What a cell is, is written in docs/tables.md. A cell is empty where a run does
-not know the figure, or the paper's is not known here (`annotext.evaluation.published`); nothing is guessed.
+not know the figure, or the paper's is not known here (`annotext.evaluation.paper.published`); nothing is guessed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from annotext.core.skeletons import LIMB_JOINTS
 from annotext.evaluation.files import EvaluatedSet, Figures
-from annotext.evaluation.finished_runs import Group, Run, figures_of, group, read_runs, unequal_runs
-from annotext.evaluation.paper_tables import Cell, Column, Grid, Line
-from annotext.evaluation.published import AP, DISTILLED, KINDS, PCKH, PUBLISHED, UNION, Published
+from annotext.evaluation.paper.finished_runs import Group, Run, figures_of, group, read_runs, unequal_runs
+from annotext.evaluation.paper.published import AP, DISTILLED, KINDS, PCKH, PUBLISHED, UNION, Published
+from annotext.evaluation.paper.tables import Cell, Column, Grid, Line
 
 if TYPE_CHECKING:
     import pandas as pd

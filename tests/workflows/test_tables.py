@@ -23,7 +23,7 @@ from annotext.core.skeleton import Skeleton
 from annotext.core.skeletons import COCO17, MPII16, UNION21
 from annotext.evaluation.average_precision import FIGURES
 from annotext.evaluation.files import OKS_FIGURES, read_evaluation
-from annotext.evaluation.published import COCO_ONLY, DISTILLED, MPII_ONLY, PUBLISHED
+from annotext.evaluation.paper.published import COCO_ONLY, DISTILLED, MPII_ONLY, PUBLISHED
 from annotext.workflows.tables import TablesReport, tables
 
 SHARED = COCO17.shared_with(MPII16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from annotext.evaluation.paper_tables import Column, Grid, Line
+from annotext.evaluation.paper.tables import Column, Grid, Line
 from annotext.render.table import Column as Shown
 from annotext.render.table import Table
 from annotext.workflows.tables import TablesReport

@@ -25,7 +25,8 @@ from annotext.formats.files.jsonio import dump_json, kind_of, read_json
 from annotext.formats.tools.exported import ExportedPerson, ExportedPoint, State, keypoint_names
 
 ANNOTATION, CHECKED, CANDIDATE = "annotation", "checked", "candidate"
-TOOL = "cvat"
+# What names the file of labels that stands beside the task's.
+SETUP_SUFFIX = ".labels.json"
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _TO_BRING = f"the attribute `{ANNOTATION}` carries the extended file's id; see docs/corrections_elsewhere.md"
 _DUMPED = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?(\+00:00|Z)")
@@ -35,7 +36,7 @@ class _Refused(Exception):
     pass
 
 
-def read_cvat(path: str | Path, poses: Poses) -> tuple[list[ExportedPerson], list[Problem]]:
+def read_people(path: str | Path, poses: Poses) -> tuple[list[ExportedPerson], list[Problem]]:
     """People with their points in an export, and what in it cannot be read.
 
     poses: of the extended file, for its keypoints' names. Raises InputError for a file that is none of the two exports.
@@ -236,6 +237,11 @@ class _Reader:
 
 def _attributes(element: ElementTree.Element) -> dict[str, str]:
     return {a.get("name", ""): (a.text or "").strip() for a in element.findall("attribute")}
+
+
+def task_files(path: Path, poses: Poses, additions: Additions, url: str) -> tuple[bytes, bytes]:
+    """See `exported.Tool`."""
+    return cvat_xml(poses, additions), cvat_labels(additions.keypoints)
 
 
 def cvat_xml(poses: Poses, additions: Additions) -> bytes:

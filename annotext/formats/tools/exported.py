@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
 
+from annotext.core.additions import Additions
+from annotext.core.errors import Problem
 from annotext.core.poses import Poses
+from annotext.formats.tools import TOOLS
 
 
 class State(StrEnum):
@@ -54,3 +60,29 @@ class ExportedPerson:
 def keypoint_names(poses: Poses) -> Mapping[str, str]:
     """How an export may spell a keypoint -> its canonical name: that name, or the data set's own."""
     return {**{k: k for k in poses.skeleton.keypoints}, **poses.skeleton.synonyms}
+
+
+class Tool(Protocol):
+    """What the module of a tool has."""
+
+    # The file that sets the tool up stands beside the output, with this at the end of its name.
+    SETUP_SUFFIX: str
+
+    def read_people(self, path: str | Path, poses: Poses) -> tuple[list[ExportedPerson], list[Problem]]:
+        """The people of an export, and what could not be read. poses: of the extended file, added points included.
+
+        Raises InputError for a file that is no export of the tool.
+        """
+        ...
+
+    def task_files(self, path: Path, poses: Poses, additions: Additions, url: str) -> tuple[bytes, bytes]:
+        """The added points for the tool, and what sets it up. path: of the extended file, for problems.
+
+        url: what stands before an image's file name. Raises InputError where the file lacks what the tool needs.
+        """
+        ...
+
+
+def find_tool(name: str) -> Tool:
+    """The tool of this name in `TOOLS`. Raises KeyError."""
+    return cast(Tool, import_module(f"annotext.formats.tools.{TOOLS[name].module}"))

@@ -22,21 +22,22 @@ from annotext.core.additions import Additions
 from annotext.core.errors import InputError, Problem
 from annotext.core.poses import Poses, Visibility
 from annotext.formats.annotations.records import is_number
-from annotext.formats.files.jsonio import kind_of, read_json
+from annotext.formats.files.jsonio import dump_json, kind_of, read_json
 from annotext.formats.tools.exported import ExportedPerson, ExportedPoint, State, keypoint_names
 
-TOOL = "label-studio"
+# What names the labelling interface that stands beside the tasks.
+SETUP_SUFFIX = ".config.xml"
 IMAGE, FILE = "image", "annotext_image"
 HIDDEN, CANDIDATE, CHECKED = "hidden", "candidate", "checked"
 _REGION = re.compile(r"(-?\d{1,18})\.(\w+)")
 _TO_BRING = "regions of `annotext corrections to-label-studio` have ids such as 17.head_top"
 
 
-def read_label_studio(path: str | Path, poses: Poses) -> tuple[list[ExportedPerson], list[Problem]]:
+def read_people(path: str | Path, poses: Poses) -> tuple[list[ExportedPerson], list[Problem]]:
     """People with their points in a JSON export, and what in it cannot be read.
 
     Only the last annotation of a task that was not cancelled counts; tasks without one say nothing. Arguments and
-    errors as of `cvat.read_cvat`.
+    errors as of `cvat.read_people`.
     """
     path = Path(path)
     document, _ = read_json(path)
@@ -133,6 +134,25 @@ def _utc(time: Any) -> str:
     if instant.tzinfo is None:
         return ""
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def task_files(path: Path, poses: Poses, additions: Additions, url: str) -> tuple[bytes, bytes]:
+    """See `exported.Tool`."""
+    tasks = label_studio_tasks(poses, additions, _sizes(path, poses), url)
+    return dump_json(tasks), label_studio_config(additions.keypoints).encode()
+
+
+def _sizes(path: Path, poses: Poses) -> Sequence[tuple[int, int]]:
+    found, problems = [], []
+    for i, image in enumerate(poses.images):
+        if image.width and image.height:
+            found.append((image.width, image.height))
+        else:
+            what = f"{image.file_name} has no width and height, and Label Studio's points are percent of them"
+            problems.append(Problem(str(path), f"images[{i}]", what))
+    if problems:
+        raise InputError(problems)
+    return found
 
 
 def label_studio_tasks(poses: Poses, additions: Additions, sizes: Sequence[tuple[int, int]], url: str) -> list[Any]:

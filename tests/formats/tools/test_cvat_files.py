@@ -20,7 +20,7 @@ from annotext.formats.annotations.read import AnnotationFile, read_annotations
 from annotext.review.decisions.correction import Correction, Point, Verdict
 from annotext.review.decisions.files import read_corrections
 from annotext.workflows.apply import apply
-from annotext.workflows.corrections import Tool, corrections_from, corrections_to
+from annotext.workflows.corrections import corrections_from, corrections_to
 from annotext.workflows.strip import strip_file
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta><task><name>t</name></task>'
@@ -46,7 +46,7 @@ def written(extended: Path, v: int) -> tuple[AnnotationFile, int, int]:
 
 def collected(tmp_path: Path, export: Path, extended: Path, **options: object) -> list[Correction]:
     out = tmp_path / "corrections.jsonl"
-    corrections_from(Tool.CVAT, export, extended, out, reviewer="ann", **options)  # type: ignore[arg-type]
+    corrections_from("cvat", export, extended, out, reviewer="ann", **options)  # type: ignore[arg-type]
     return read_corrections([out]) if out.exists() else []
 
 
@@ -60,7 +60,7 @@ def shape_of(file: AnnotationFile, i: int, j: int) -> str:
 def edited(tmp_path: Path, extended: Path, pattern: str, replacement: str) -> Path:
     """What `to-cvat` wrote, brought back with one edit."""
     export = tmp_path / "export.xml"
-    corrections_to(Tool.CVAT, extended, export, force=True)
+    corrections_to("cvat", extended, export, force=True)
     text, count = re.subn(pattern, replacement, export.read_text(), count=1, flags=re.DOTALL)
     assert count == 1
     export.write_text(text)
@@ -69,7 +69,7 @@ def edited(tmp_path: Path, extended: Path, pattern: str, replacement: str) -> Pa
 
 def test_points_that_come_back_as_they_went_are_no_decisions(tmp_path: Path, extended: Path) -> None:
     export = tmp_path / "up.xml"
-    report = corrections_to(Tool.CVAT, extended, export)
+    report = corrections_to("cvat", extended, export)
     assert report.points > 20
     assert collected(tmp_path, export, extended) == []
 
@@ -113,7 +113,7 @@ def test_what_an_annotator_says_without_moving_a_point_becomes_a_decision(
 ) -> None:
     file, i, j = written(extended, v)
     export = tmp_path / "export.xml"
-    corrections_to(Tool.CVAT, extended, export)
+    corrections_to("cvat", extended, export)
     text = export.read_text()
     found = re.search(shape_of(file, i, j), text, re.DOTALL)
     assert found is not None and pattern in found[0]
@@ -261,15 +261,15 @@ def test_points_that_were_taken_along_after_they_were_decided_are_not_undone(tmp
     decisions = collected(tmp_path, export, extended)
     corrected, again = tmp_path / "corrected.json", tmp_path / "again.xml"
     apply(extended, [tmp_path / "corrections.jsonl"], corrected)
-    corrections_to(Tool.CVAT, corrected, again)
+    corrections_to("cvat", corrected, again)
     assert collected(tmp_path, again, corrected) == decisions
 
 
 def test_a_name_that_is_no_text_is_refused_before_anything_is_written(tmp_path: Path, extended: Path) -> None:
     export, out = tmp_path / "up.xml", tmp_path / "corrections.jsonl"
-    corrections_to(Tool.CVAT, extended, export)
+    corrections_to("cvat", extended, export)
     with pytest.raises(AnnotextError, match=r"'\\udcff' is no UTF-8 text"):
-        corrections_from(Tool.CVAT, export, extended, out, reviewer="\udcff")
+        corrections_from("cvat", export, extended, out, reviewer="\udcff")
     assert not out.exists()
 
 

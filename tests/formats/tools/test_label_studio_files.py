@@ -18,7 +18,7 @@ from annotext.formats.annotations.read import read_annotations
 from annotext.review.decisions.correction import Correction, Verdict
 from annotext.review.decisions.files import read_corrections
 from annotext.workflows.apply import apply
-from annotext.workflows.corrections import Tool, corrections_from, corrections_to
+from annotext.workflows.corrections import corrections_from, corrections_to
 
 Edit = Callable[[list[dict[str, Any]]], None]
 
@@ -33,7 +33,7 @@ def annotated(tmp_path: Path, extended: Path, edit: Edit | None = None) -> Path:
 
     A new annotation starts as a copy of the prediction, with the ids of its regions.
     """
-    corrections_to(Tool.LABEL_STUDIO, extended, tmp_path / "tasks.json", force=True)
+    corrections_to("label-studio", extended, tmp_path / "tasks.json", force=True)
     export = []
     for number, task in enumerate(json.loads((tmp_path / "tasks.json").read_text()), start=1):
         result = [{**r, "origin": "prediction"} for r in task["predictions"][0]["result"]]
@@ -60,7 +60,7 @@ def annotated(tmp_path: Path, extended: Path, edit: Edit | None = None) -> Path:
 
 def collected(tmp_path: Path, export: Path, extended: Path) -> list[Correction]:
     out = tmp_path / "corrections.jsonl"
-    corrections_from(Tool.LABEL_STUDIO, export, extended, out, reviewer="ann")
+    corrections_from("label-studio", export, extended, out, reviewer="ann")
     return read_corrections([out]) if out.exists() else []
 
 
@@ -190,7 +190,7 @@ def test_two_annotators_in_one_export_are_asked_for_one_by_one(tmp_path: Path, e
 
 
 def test_the_labelling_interface_names_every_added_keypoint(tmp_path: Path, extended: Path) -> None:
-    corrections_to(Tool.LABEL_STUDIO, extended, tmp_path / "tasks.json")
+    corrections_to("label-studio", extended, tmp_path / "tasks.json")
     view = ElementTree.parse(tmp_path / "tasks.json.config.xml").getroot()
     file = read_annotations(extended)
     assert file.additions is not None

@@ -17,7 +17,7 @@ from annotext.core.anatomy import SHARED
 from annotext.core.errors import InputError, Problem
 from annotext.core.skeletons import COCO17, MPII16
 from annotext.evaluation.files import FILE, EvaluatedSet, Evaluation, Figures, read_evaluation
-from annotext.evaluation.published import INPUT, KINDS, SIZES, UNION
+from annotext.evaluation.paper.published import INPUT, KINDS, SIZES, UNION
 from annotext.formats.files.skeletons import known_skeletons
 from annotext.formats.files.typed import read_toml
 
