@@ -22,7 +22,7 @@ def _main() -> None:
 
 
 def _one_of_several() -> None:
-    """The first process talks and gives the report; the others are heard only when they are the first to fail."""
+    """The first process talks and gives the report; the others report only when they are the first to fail."""
     from annotext.cli.main import app
 
     errors = sys.stderr
@@ -46,7 +46,7 @@ def _one_of_several() -> None:
         os._exit(130)
     except Exception:
         sys.stderr = errors
-        # The others' connections break when one has failed; it has said why.
+        # The others' connections break when one has failed; it has reported why.
         if _first_to_fail():
             raise
         os._exit(1)

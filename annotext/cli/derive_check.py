@@ -69,7 +69,7 @@ def derive_check(
         skip_bad=skip_bad,
         force=force,
     )
-    if as_json:  # its top level is keypoints, so what was left out is said beside it
+    if as_json:  # its top level is keypoints, so what was left out is reported beside it
         for line in skipped_lines(result.skipped):
             notes.print(line)
     print_report(result, as_json=as_json, text=derive_check_text)

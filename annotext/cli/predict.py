@@ -91,8 +91,8 @@ def unlabelled_options(
         raise typer.BadParameter("--min-detection goes with --detections")
     if not unlabelled:
         return None
-    said = {"min_detection": min_detection, "min_points": min_points}
-    return UnlabelledOptions(detections, **{k: v for k, v in said.items() if v is not None})  # type: ignore[arg-type]
+    given = {"min_detection": min_detection, "min_points": min_points}
+    return UnlabelledOptions(detections, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
 
 
 def parse_tta(text: str | None) -> tuple[str, ...]:

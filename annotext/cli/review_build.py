@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 PREDICTIONS_HELP = (
-    "What predictors said about the file (annotext predict, extend --predictions): then disagreement is shown. "
-    "May be repeated."
+    "Predictions on the file (annotext predict, extend --predictions): then disagreement is shown. May be repeated."
 )
 QUEUE_HELP = (
     "A queue file of the extended file (annotext review queue -o): a view `queue` shows its people in its order."

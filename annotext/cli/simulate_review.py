@@ -1,4 +1,4 @@
-"""`annotext simulate-review`: what a queue is worth where the truth is known."""
+"""`annotext simulate-review`: how much error a queue finds, where the truth is known."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class ExtensionReport:
             "images": self.images,
             "keypoints": {k: {what: dict(c) for what, c in counts.items()} for k, counts in self.keypoints.items()},
             **({} if self.unlabelled is None else {"unlabelled": dict(self.unlabelled)}),
-            "trust": {k: dict(said) for k, said in self.trust.items()},
+            "trust": {k: dict(figures) for k, figures in self.trust.items()},
             "predictors": [p.to_dict() for p in self.predictors],
             "calibration": self.calibration,
             "policy": self.policy.to_dict(),
@@ -330,9 +330,9 @@ def _share(text: str, number: str) -> float:
         raise ValueError(f"target error {text!r}: expected a number such as 0.03, or KEYPOINT=0.03") from None
 
 
-def _check_names(policy: Policy, policy_from: str, own: Skeleton, said: Sequence[Predictions]) -> None:
+def _check_names(policy: Policy, policy_from: str, own: Skeleton, predictions: Sequence[Predictions]) -> None:
     """Raises InputError for a target error of a keypoint that nobody here knows."""
-    known = {k for s in (own, UNION21, *(p.skeleton for p in said)) for k in s.keypoints}
+    known = {k for s in (own, UNION21, *(p.skeleton for p in predictions)) for k in s.keypoints}
     unknown = [k for k in policy.keypoints if k not in known]
     if unknown:
         raise InputError(
@@ -371,8 +371,8 @@ def _missed_notes(trust: Mapping[str, Mapping[str, float | int | None]]) -> list
     return [
         f"{100 * wrong:.1f} % of the predicted {name} that were added are expected wrong, more than the target of "
         f"{100 * target:g} %: these people differ from those it was calibrated on"
-        for name, said in trust.items()
-        if (wrong := said["expected_wrong"]) is not None and (target := said["target_error"] or 0) < wrong
+        for name, figures in trust.items()
+        if (wrong := figures["expected_wrong"]) is not None and (target := figures["target_error"] or 0) < wrong
     ]
 
 
@@ -382,19 +382,19 @@ def _limits_dict(limits: Limits) -> dict[str, float | None]:
 
 
 def _trust(decisions: Decisions, policy: Policy) -> dict[str, dict[str, float | int | None]]:
-    said: dict[str, dict[str, float | int | None]] = {}
+    trust: dict[str, dict[str, float | int | None]] = {}
     additions = decisions.additions
     for name, limits in decisions.limits.items():
         column = additions.keypoints.index(name)
         sure = (additions.decision[:, column] == Decision.ADD) & decisions.calibrated[:, column]
         wrong = round(float(1 - additions.score[sure, column].mean()), 6) if sure.any() else None
-        said[name] = {
+        trust[name] = {
             "target_error": policy.target_of(name),
             **_limits_dict(limits),
             "expected_wrong": wrong,
             "anchored": int(decisions.anchored[:, column].sum()),
         }
-    return said
+    return trust
 
 
 def _counts(poses: Poses, decisions: Decisions) -> dict[str, dict[str, dict[str, int]]]:
@@ -411,11 +411,15 @@ def _counts(poses: Poses, decisions: Decisions) -> dict[str, dict[str, dict[str,
     return keypoints
 
 
-def _people(poses: Poses, decisions: Decisions, said: Sequence[Predictions]) -> dict[str, int]:
+def _people(poses: Poses, decisions: Decisions, predictions: Sequence[Predictions]) -> dict[str, int]:
     gains = gains_keypoints(poses)
     added = decisions.additions.added.any(axis=1)
     estimated = (decisions.additions.source != Source.NONE).any(axis=1)
-    predicted = np.isin(poses.ids, np.concatenate([p.ids for p in said])) if said else np.zeros(len(poses), dtype=bool)
+    predicted = (
+        np.isin(poses.ids, np.concatenate([p.ids for p in predictions]))
+        if predictions
+        else np.zeros(len(poses), dtype=bool)
+    )
     return {
         "in_file": len(poses),
         "extended": int(added.sum()),

@@ -84,7 +84,7 @@ class Lead:
 
 @dataclass(frozen=True)
 class Promise:
-    """What was said about the points of one keypoint that were added, and what came true.
+    """What was expected of the added points of one keypoint, and what was measured.
 
     target: the share that may be wrong. expected: the share that the scores say is wrong; None where none was added.
     added: points, by the student. n: those of them that can be judged, wrong: the share of these whose keypoint
@@ -217,17 +217,19 @@ def run_demo(
     notify("3/7  Predicting people the student never saw")
     (out / "extended").mkdir()
     files = {name: val_dir / name / "annotations.json" for name in names}
-    said = {name: out / "extended" / f"{name}.parquet" for name in names}
+    parquets = {name: out / "extended" / f"{name}.parquet" for name in names}
     for name in names:
         with step("predicting") as advance:
             images = val_dir / name / "images"
-            done = predict(files[name], images, [out / "run"], said[name], tta=tuple(AUGMENTATIONS), progress=advance)
+            done = predict(
+                files[name], images, [out / "run"], parquets[name], tta=tuple(AUGMENTATIONS), progress=advance
+            )
         notify(done)
 
     notify("4/7  Calibrating on what each set labels and the other lacks")
     calibration, learned = None, None
     try:
-        learned = calibrate(out / "run", truths=list(files.values()), predictions=list(said.values()))
+        learned = calibrate(out / "run", truths=list(files.values()), predictions=list(parquets.values()))
         notify(learned)
         calibration = out / "run"
     except AnnotextError as error:
@@ -236,7 +238,7 @@ def run_demo(
     notify("5/7  Extending both files to 21 keypoints, and judging what was added")
     extended = {}
     for name in names:
-        extended[name] = decide(said[name], files[name], out / "extended" / f"{name}.json", calibration=calibration)
+        extended[name] = decide(parquets[name], files[name], out / "extended" / f"{name}.json", calibration=calibration)
         notify(extended[name])
     results = {name: _judge(name, out, train_dir, val_dir, extended[name]) for name in names}
 
@@ -254,7 +256,7 @@ def run_demo(
         reviewed = ready_for_review(
             {name: out / "extended" / f"{name}.json" for name in names},
             {name: val_dir / name / "images" for name in names},
-            said,
+            parquets,
         )
         for built in reviewed.built.values():
             notify(built)
@@ -339,7 +341,7 @@ def _promises(truth: Poses, file: Path, extended: ExtensionReport) -> dict[str, 
     rows = np.array([i for i, person in enumerate(read.poses.ids) if int(person) in row_of])
     people = truth.take([row_of[int(i)] for i in read.poses.ids[rows]])
     promises: dict[str, Promise] = {}
-    for keypoint, said in extended.trust.items():
+    for keypoint, figures in extended.trust.items():
         column = additions.keypoints.index(keypoint)
         mine = (additions.decision[:, column] == Decision.ADD) & (additions.source[:, column] == Source.STUDENT)
         true_xy = people.xy[:, people.skeleton.index[keypoint]]
@@ -349,7 +351,7 @@ def _promises(truth: Poses, file: Path, extended: ExtensionReport) -> dict[str, 
         limit = tolerance(Criterion.KS, sigma, area=people.area, head_size=nothing, size=nothing)[:, 0]
         judged = mine[rows] & np.isfinite(error) & np.isfinite(limit)
         wrong = float((error > limit)[judged].mean()) if judged.any() else None
-        target, expected = said["target_error"], said["expected_wrong"]
+        target, expected = figures["target_error"], figures["expected_wrong"]
         assert target is not None
         promises[keypoint] = Promise(target, expected, int(mine.sum()), int(judged.sum()), wrong)
     return promises
@@ -362,8 +364,8 @@ def _lead(truth: Poses, student: Predictions, geometry: Predictions, keypoint: s
     true_xy = people.xy[:, people.skeleton.indices([keypoint])]
     near = TORSO_THRESHOLD * torso_size(people)
     hits = []
-    for said in (student, geometry):
-        distance = distances(true_xy, said.xy[:, said.skeleton.indices([keypoint])].astype(np.float64))[:, 0]
+    for points in (student, geometry):
+        distance = distances(true_xy, points.xy[:, points.skeleton.indices([keypoint])].astype(np.float64))[:, 0]
         hits.append(np.where(np.isfinite(distance) & np.isfinite(near), distance <= near, np.nan))
     ahead = 100 * (hits[0] - hits[1])
     ahead = ahead[np.isfinite(ahead)]

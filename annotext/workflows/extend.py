@@ -41,7 +41,7 @@ def extend(
 
     images: folder that the file's image names are relative to; only needed with predictors.
     predictors: paths (see `load_predictor`) or loaded ones; each missing keypoint comes from the first that knows it.
-    predictions: with predictors, where to also write what they said; without, what they said in an earlier run: the
+    predictions: with predictors, where to also write their predictions; without, the predictions of an earlier run: the
         decisions are then made again, and neither images nor models are needed.
     calibration: calibration.json, or the run that holds it; without it the one beside a predictor, if it is of it.
     policy: what the command line says; the rest comes from the recipe of the first predictor that is a run.

@@ -1,4 +1,4 @@
-"""predictions.parquet: what predictors said, one row per predictor, person and keypoint.
+"""predictions.parquet: predictions, one row per predictor, person and keypoint.
 
 Columns: annotation_id int64; image, predictor, keypoint dictionary-encoded text; x, y, score float32; one float32
 column per feature. The file's metadata key `annotext` holds JSON: format, version, input_sha256, and per predictor its
@@ -148,17 +148,17 @@ def _header(path: Path, schema: pa.Schema) -> PredictionsHeader:
         header = json.loads(text)
         if header["format"] != FORMAT:
             raise InputError.single(path, "", f"has the format {header['format']}, expected {FORMAT}")
-        said = tuple(header["predictors"])
-        return PredictionsHeader(header["version"], header["input_sha256"], said, header.get("detections_sha256"))
+        predictors = tuple(header["predictors"])
+        return PredictionsHeader(header["version"], header["input_sha256"], predictors, header.get("detections_sha256"))
     except (ValueError, KeyError, TypeError):
         raise InputError.single(path, "", "has annotext metadata that cannot be read", hint) from None
 
 
-def _read_one(path: Path, table: pa.Table, mine: np.ndarray, said: dict[str, Any]) -> Predictions:
+def _read_one(path: Path, table: pa.Table, mine: np.ndarray, predictor: dict[str, Any]) -> Predictions:
     try:
-        skeleton = skeleton_from_dict(said["skeleton"])
-        identity = PredictorIdentity(said["name"], said["sha256"], Source(said["source"]))
-        feature_names = list(said["features"])
+        skeleton = skeleton_from_dict(predictor["skeleton"])
+        identity = PredictorIdentity(predictor["name"], predictor["sha256"], Source(predictor["source"]))
+        feature_names = list(predictor["features"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError.single(path, "metadata", f"a predictor cannot be read: {error}") from None
     rows = table.filter(pa.array(mine))

@@ -20,7 +20,7 @@ from annotext.formats.files.jsonio import kind_of
 EXTENDED_KEY = "annotext"
 # The hint where additions are not as annotext wrote them.
 CHANGED = "the file was edited by hand or by another tool"
-# A hundredth of a pixel is far below what any of the points is worth, and keeps files small.
+# A hundredth of a pixel is far below the error of any of the points, and keeps files small.
 XY_DECIMALS = 2
 SCORE_DECIMALS = 4
 RADIUS_DECIMALS = 2

@@ -50,7 +50,7 @@ def extend_document(
 ) -> Any:
     """A new document: the file's, with `additions` (rows aligned with `file.poses`). The input is not mutated.
 
-    header: predictors, policy, calibration and what else the caller wants to be said once per file; version, skeleton,
+    header: predictors, policy, calibration and what else holds for the whole file; version, skeleton,
         added and input_sha256 are set here. It goes into `info.annotext` (COCO, Halpe); for MPII see `complete_header`.
     unlabelled: whole poses of people nobody labelled.
     skeletons: where the edges of the added keypoints come from; without it all that annotext knows.

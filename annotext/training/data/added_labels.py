@@ -31,7 +31,7 @@ class Origin(StrEnum):
 
     HUMAN = "human"  # the annotation file had it
     CORRECTED = "corrected"  # a person placed it in review
-    CONFIRMED = "confirmed"  # a person said in review that it is right
+    CONFIRMED = "confirmed"  # a person accepted it in review
     DERIVED = "derived"  # computed from human labels, nobody looked
     SCORED = "scored"  # predicted, nobody looked: counts as much as its calibrated score
     NONE = ""  # no label
