@@ -420,4 +420,4 @@ def test_a_frame_has_a_row_per_keypoint(tmp_path: Path) -> None:
     frame = report.to_frame().set_index("keypoint")
     assert list(frame.index) == list(report.keypoints)
     assert frame.loc["nose", "n"] == report.keypoints["nose"].n
-    assert frame.loc["nose", "pckh@0.5"] == report.pckh["0.5"]["nose"] == 100
+    assert frame.loc["nose", "pckh@0.5"] == report.pckh[0.5]["nose"] == 100
