@@ -37,7 +37,7 @@ def evaluation_text(report: EvaluationReport) -> str:
     pooled = [k for k in POOLED_JOINTS if k in report.keypoints]
     if pooled and report.pckh:
         means = [number(values["mean"], 1) for values in report.pckh.values()]
-        rows.append([f"{len(pooled)} joints pooled", "", "", "", "", *means])
+        rows.append([f"mean ({len(pooled)} joints)", "", "", "", "", *means])
     lines += Table([name, n, "missing", "error px", "PCK@0.2", *(f"PCKh@{t}" for t in report.pckh)], rows).lines()
     if report.added:
         added = [
