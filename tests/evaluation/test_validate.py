@@ -54,7 +54,7 @@ def test_a_coco_student_that_is_never_wrong_misses_mpiis_own_points_and_has_all_
     truth = random_people(MPII16)
     predictions = predicted(truth, COCO17, exact(truth))
     every, shared = figures(truth, predictions, MPII16.keypoints), figures(truth, predictions, SHARED)
-    assert every.missing == ["pelvis", "thorax", "upper_neck", "head_top"]
+    assert every.missing == ("pelvis", "thorax", "upper_neck", "head_top")
     assert every.keypoints == list(MPII16.keypoints)
     # MPII's mean is pooled over 14: neck and head top are wrong, pelvis and thorax do not count.
     fourteen = (*SHARED, "upper_neck", "head_top")
@@ -83,7 +83,7 @@ def test_missing_points_cost_what_pycocotools_takes_for_zeros(tmp_path: Path) ->
     xy, _ = perturbed(truth, spread=0.02)
     predictions = predicted(truth, MPII16, xy)
     every = figures(truth, predictions, COCO17.keypoints)
-    assert every.missing == ["nose", "left_eye", "right_eye", "left_ear", "right_ear"]
+    assert every.missing == ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 
     image_ids = [int(i) for i in truth.image_index]
     document = {

@@ -247,7 +247,7 @@ def test_the_command_names_what_is_wrong_without_a_traceback(place: Place, run_c
     place.calibration.path.write_text("{}")
     done = run_cli("decide", place.parquet, place.annotations, "-o", place.output, "--calibration", place.run)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "calibration.json: is an object without a format" in done.stderr
+    assert "calibration.json: format: is missing, expected annotext-calibration" in done.stderr
     assert "Traceback" not in done.stderr
 
 

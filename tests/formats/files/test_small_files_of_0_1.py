@@ -11,7 +11,6 @@ from dots import CARD
 from reviewers import added_people, random_corrections
 
 from annotext.core.skeletons import MPII16
-from annotext.formats.annotations.records import Kind
 from annotext.formats.files.predictions import read_predictions, read_predictions_header
 from annotext.formats.files.recipe import find_recipe, read_recipe, write_recipe
 from annotext.predictors.card import Card, read_card, write_card
@@ -39,7 +38,7 @@ def test_a_recipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("corrections.jsonl", "coco"), ("corrections_mpii.jsonl", "mpii")])
-def test_corrections(name: str, kind: Kind) -> None:
+def test_corrections(name: str, kind: str) -> None:
     found = load_corrections([str(FIXTURES / name)], kind=kind).corrections
     expected = random_corrections(*added_people(), 1)[:6]
     assert [c.id for c in found] == [c.id for c in expected]
