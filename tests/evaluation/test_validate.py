@@ -55,7 +55,7 @@ def test_a_coco_student_that_is_never_wrong_misses_mpiis_own_points_and_has_all_
     predictions = predicted(truth, COCO17, exact(truth))
     every, shared = figures(truth, predictions, MPII16.keypoints), figures(truth, predictions, SHARED)
     assert every.missing == ("pelvis", "thorax", "upper_neck", "head_top")
-    assert every.keypoints == list(MPII16.keypoints)
+    assert every.keypoints == MPII16.keypoints
     # MPII's mean is pooled over 14: neck and head top are wrong, pelvis and thorax do not count.
     fourteen = (*SHARED, "upper_neck", "head_top")
     assert every.shares["pckh@0.5"]["mean"] == pytest.approx(pooled(truth, SHARED, fourteen), abs=1e-4)
