@@ -62,7 +62,7 @@ def test_a_coco_student_that_is_never_wrong_misses_mpiis_own_points_and_has_all_
     assert every.shares["pckh@0.5"]["head_top"] == 0.0
     assert every.shares["pck@0.2"]["mean"] < 100
     assert shared.shares["pckh@0.5"]["mean"] == shared.shares["pck@0.2"]["mean"] == 100.0
-    assert shared.missing == () and shared.keypoints == list(SHARED)
+    assert shared.missing == () and shared.keypoints == SHARED
 
 
 def test_the_figures_on_the_shared_points_are_those_of_evaluate_on_them() -> None:
