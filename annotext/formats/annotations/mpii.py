@@ -159,7 +159,7 @@ class MpiiFormat:
     def new_person(
         self, person: int, image_id: int | str, category_id: Any, bbox_xywh: list[float], points: int
     ) -> dict[str, Any]:
-        raise NotImplementedError("every record of an MPII file is a person of an image with people")
+        raise ValueError("an MPII file takes no new people: every record of it is a person")
 
 
 MPII = MpiiFormat()

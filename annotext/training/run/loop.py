@@ -25,8 +25,8 @@ from annotext.training.run.validation import Validation
 
 
 class MovingAverage:
-    """An exponential moving average of a student's weights and buffers (MMEngine's ExpMomentumEMA: the first steps, of
-    no worth, are forgotten faster). `average`: by state-dict name, on the student's device."""
+    """An exponential moving average of a student's weights and buffers (MMEngine's ExpMomentumEMA: the first steps are
+    forgotten faster). `average`: by state-dict name, on the student's device."""
 
     _GAMMA = 2000
 
