@@ -66,7 +66,7 @@ class ExtensionReport:
     meets the target error); `target_error`; `expected_wrong`, the share of the added points that their scores say is
     wrong (None where none was added); `anchored`, points moved towards what the labels say.
     calibration: what the header says about it, or "uncalibrated". policy_from: who set the policy.
-    unlabelled: of --unlabelled, what became of people without labels (see `LabelledWhole.to_dict`); all other counts
+    unlabelled: of --unlabelled, what became of people without labels: counts, and points per keypoint; all other counts
         are of people with labels.
     skipped: records and images that --skip-bad dropped. notes: what else a person should know.
     seconds: spent predicting; not part of `to_dict`, which is the same for the same input.
